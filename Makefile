@@ -1,0 +1,41 @@
+# The commands that always work from a fresh clone; `make` alone lists them.
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint format bench e2e lock docs clean
+BIN := .venv/bin
+
+help: ## lists the commands
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+setup: ## creates .venv with everything that is pinned
+	@tools/setup.sh
+
+demo: setup ## the main job on real input, told step by step
+	@$(BIN)/python -m examples.demo
+
+test: setup ## all tests that need only packages
+	$(BIN)/pytest -q -n 2 -m "not e2e and not bench" --cov --cov-report=term $(ARGS)
+
+lint: setup ## all static checks
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/python tools/types.py
+	$(BIN)/lint-imports
+
+format: setup ## formats the code and mends what can be mended
+	$(BIN)/ruff check --fix-only --quiet .
+	$(BIN)/ruff format .
+
+bench: setup ## the benchmarks, with a report in docs/benchmarks.md
+	$(BIN)/python -m tests.benchmarks
+
+e2e: setup ## a real API server, a real Collector; binaries are built once and cached
+	$(BIN)/pytest -q -m e2e tests/e2e $(ARGS)
+
+lock: setup ## renews the lock files
+	tools/lock.sh
+
+docs: setup ## renews the generated pages
+	$(BIN)/python -m tools.docs
+
+clean: ## removes what set-up and tests made in the tree
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage*

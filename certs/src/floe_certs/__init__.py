@@ -1,0 +1,1 @@
+"""Certificates for the webhook: an authority and the serving certificates it signs."""

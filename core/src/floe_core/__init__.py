@@ -1,0 +1,1 @@
+"""The shared vocabulary of floe-injector; imports no other room."""

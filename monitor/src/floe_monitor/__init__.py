@@ -1,0 +1,1 @@
+"""Watches data contracts: schedules checks, keeps results, tells people."""

@@ -1,0 +1,1 @@
+"""A small durable OpenLineage relay that runs beside a pipeline."""

@@ -1,0 +1,1 @@
+"""The admission webhook: decides, plans and patches pods that opted in."""
