@@ -1,0 +1,181 @@
+"""The errors of floe: a small tree in which each error says what is wrong, where, and what to do.
+
+    FloeError                    exit code 1
+    ├── ConfigurationError       1   a file or a setting is wrong
+    │   ├── ValidationError      1   a document does not have its promised shape
+    │   └── CompilationError     1   artifacts cannot be made from valid input
+    └── ExecutionError           2   something failed while running
+        ├── DbtError             2
+        ├── ConnectionError      2
+        └── PluginExecutionError 2   a plugin's own exception, translated
+
+Whatever is not a FloeError ends a command with 99. No error carries a secret: all texts and details are redacted on the
+way in. A plugin's exception never travels further than `plugin_boundary`.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import ClassVar
+
+from opentelemetry import trace
+
+from floe_core.redaction import redact_text, redact_value
+
+EXIT_CONFIGURATION = 1
+EXIT_EXECUTION = 2
+EXIT_UNEXPECTED = 99
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """Where in a person's input something is: a file (or "-"), a 1-based line and column, a path of keys."""
+
+    file: str | None = None
+    line: int | None = None
+    column: int | None = None
+    path: str | None = None
+
+    def __str__(self) -> str:
+        """As editors understand it: `file:line:column (path)`."""
+        position = ":".join(str(part) for part in (self.file, self.line, self.column) if part is not None)
+        return f"{position} ({self.path})" if position and self.path else position or self.path or ""
+
+
+class FloeError(Exception):
+    """An error that a person can act on.
+
+    Args:
+        what: What is wrong, a sentence.
+        where: The place in the person's input or system.
+        remedy: What to do about it, a sentence.
+        details: Machine-readable facts (JSON types), redacted.
+    """
+
+    code: ClassVar[str] = "floe"
+    exit_code: ClassVar[int] = EXIT_CONFIGURATION
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        where: Location | str | None = None,
+        remedy: str | None = None,
+        details: Mapping[str, object] | None = None,
+    ) -> None:
+        self.what = redact_text(what)
+        self.where = where if isinstance(where, Location) or where is None else Location(path=redact_text(where))
+        self.remedy = redact_text(remedy) if remedy else None
+        self.details = {key: redact_value(value) for key, value in (details or {}).items()}
+        self.trace_id = current_trace_id()
+        super().__init__(str(self))
+
+    def __str__(self) -> str:
+        """One line: place, what is wrong, what to do."""
+        place = f"{self.where}: " if self.where and str(self.where) else ""
+        remedy = f" {self.remedy}" if self.remedy else ""
+        return f"{place}{self.what}{remedy}"
+
+    def as_dict(self) -> dict[str, object]:
+        """The error for machines: `code`, `what`, `where`, `remedy`, `details`, `trace_id`."""
+        return {
+            "code": self.code,
+            "what": self.what,
+            "where": str(self.where) if self.where else None,
+            "remedy": self.remedy,
+            "details": self.details,
+            "trace_id": self.trace_id,
+        }
+
+
+class ConfigurationError(FloeError):
+    """A configuration file or setting is wrong."""
+
+    code = "configuration"
+
+
+class ValidationError(ConfigurationError):
+    """A document does not have its promised shape."""
+
+    code = "validation"
+
+
+class CompilationError(ConfigurationError):
+    """Artifacts cannot be made from valid input."""
+
+    code = "compilation"
+
+
+class ExecutionError(FloeError):
+    """Something failed while running."""
+
+    code = "execution"
+    exit_code = EXIT_EXECUTION
+
+
+class DbtError(ExecutionError):
+    """A dbt command failed."""
+
+    code = "dbt"
+
+
+class ConnectionError(ExecutionError):  # noqa: A001 - the name that requirements file 003 §5.1 gives
+    """A system that floe depends on cannot be reached or refuses us."""
+
+    code = "connection"
+
+
+class PluginExecutionError(ExecutionError):
+    """A plugin failed; its own exception is translated into this one.
+
+    Args:
+        plugin: The plugin's name.
+        action: What it was doing, e.g. `get_helm_values`.
+    """
+
+    code = "plugin_execution"
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        plugin: str,
+        action: str,
+        remedy: str | None = None,
+        details: Mapping[str, object] | None = None,
+    ) -> None:
+        self.plugin = plugin
+        self.action = action
+        super().__init__(
+            what,
+            where=f"plugin {plugin}, {action}",
+            remedy=remedy,
+            details={"plugin": plugin, "action": action, **(details or {})},
+        )
+
+
+@contextmanager
+def plugin_boundary(plugin: str, action: str, *, remedy: str | None = None) -> Iterator[None]:
+    """Translates whatever a plugin raises inside into a `PluginExecutionError` without the plugin's traceback.
+
+    A `FloeError` passes as it is: the plugin has said already what is wrong.
+    """
+    try:
+        yield
+    except FloeError:
+        raise
+    except Exception as error:  # noqa: BLE001 - the edge between our code and a stranger's
+        kind = type(error).__name__
+        raise PluginExecutionError(
+            f"The plugin failed with {kind}: {error}",
+            plugin=plugin,
+            action=action,
+            remedy=remedy or "Check the plugin's configuration in the manifest; its README lists what it needs.",
+            details={"exception": kind},
+        ) from None
+
+
+def current_trace_id() -> str | None:
+    """The trace id (32 hex digits) of the span that runs now, or None outside of one."""
+    context = trace.get_current_span().get_span_context()
+    return format(context.trace_id, "032x") if context.is_valid else None

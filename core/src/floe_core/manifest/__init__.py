@@ -1,0 +1,1 @@
+"""The platform manifest: models, loading, migration and the published schema."""

@@ -1,0 +1,287 @@
+"""The platform manifest: what a platform team chooses once, as strict frozen models.
+
+The published JSON Schema is made from these models; `floe_core.manifest.loading` reads a file into them.
+"""
+
+import re
+from datetime import timedelta
+from enum import StrEnum
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from floe_core.errors import ConfigurationError
+from floe_core.namespaces import DEFAULT_TENANT, NamespaceStrategy, fields_of
+
+API_VERSION = "floe.dev/v1"
+
+_DNS_SUBDOMAIN = r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$"
+_DNS_LABEL = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
+_VARIABLE = r"^[A-Za-z_][A-Za-z0-9_]*$"
+_SECRET_KEY = r"^[A-Za-z0-9._-]{1,253}$"  # noqa: S105 - a pattern
+_QUANTITY = r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|Ki|Mi|Gi|Ti)?$"
+
+KubernetesName = Annotated[str, Field(pattern=_DNS_SUBDOMAIN)]
+Quantity = Annotated[str, Field(pattern=_QUANTITY, description="A Kubernetes quantity, e.g. 250m or 64Mi")]
+Port = Annotated[int, Field(ge=1, le=65535)]
+Url = Annotated[str, Field(pattern=r"^https?://[^\s]+$")]
+
+
+class Section(BaseModel):
+    """A strict, frozen section: an unknown key is an error, not a silent no-op."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Metadata(Section):
+    """Who this platform is."""
+
+    name: Annotated[str, Field(pattern=_DNS_LABEL, description="Name of the platform")]
+    version: str = Field(default="1.0.0", pattern=r"^\d+\.\d+\.\d+$", description="Version of this manifest (SemVer)")
+    owner: str | None = Field(default=None, description="Whom to ask")
+    description: str | None = None
+
+
+class PluginChoice(Section):
+    """A plugin and its configuration; `config` is judged by the plugin's own schema."""
+
+    type: str = Field(description="Entry-point name of the plugin, e.g. jaeger")
+    version: str | None = Field(
+        default=None, pattern=r"^\d+\.\d+\.\d+$", description="Exact version that must be installed"
+    )
+    config: dict[str, Any] = Field(default_factory=dict)
+    connection_secret_ref: KubernetesName | None = Field(
+        default=None, description="Secret with the connection's credentials"
+    )
+
+
+class AlertChannelChoice(PluginChoice):
+    """An alert channel; several of one type are told apart by name."""
+
+    name: Annotated[str, Field(pattern=_DNS_LABEL, description="Name that routing rules use")]
+
+
+class Plugins(Section):
+    """The active plugins."""
+
+    telemetry_backend: PluginChoice | None = None
+    lineage_backend: PluginChoice | None = None
+    catalog: PluginChoice | None = None
+    compute: PluginChoice | None = None
+    quality: PluginChoice | None = None
+    orchestrator: PluginChoice | None = None
+    alert_channels: tuple[AlertChannelChoice, ...] = ()
+
+    @model_validator(mode="after")
+    def _channel_names_are_unique(self) -> Self:
+        names = [channel.name for channel in self.alert_channels]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"alert channel names must be unique; twice: {', '.join(twice)}")
+        return self
+
+
+class CredentialSource(Section):
+    """Where a pod gets a credential from: a key of a Secret in the pod's own namespace."""
+
+    secret: KubernetesName
+    key: Annotated[str, Field(pattern=_SECRET_KEY)]
+
+
+class Namespaces(Section):
+    """How job namespaces are named. Without `strategy` and `template` the lineage backend's default holds (REQ-058)."""
+
+    strategy: NamespaceStrategy | None = None
+    template: str | None = Field(default=None, description="A format of one's own, e.g. {organization}.{domain}")
+    tenant: str = DEFAULT_TENANT
+    organization: str | None = None
+    environment: str | None = None
+    domain: str | None = None
+
+    @field_validator("template")
+    @classmethod
+    def _template_is_valid(cls, template: str | None) -> str | None:
+        if template is not None:
+            try:
+                fields_of(template)
+            except ConfigurationError as error:
+                raise ValueError(f"{error.what} {error.remedy}") from None
+        return template
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        if self.strategy is not None and self.template is not None:
+            raise ValueError("give either `strategy` or `template`, not both")
+        return self
+
+
+class TelemetryRoute(StrEnum):
+    """Where a pod's telemetry goes (design: where telemetry and lineage go)."""
+
+    COLLECTOR = "collector"
+    RELAY = "relay"
+    DIRECT = "direct"
+
+
+class Collector(Section):
+    """The OpenTelemetry Collector that pods export to."""
+
+    endpoint: Url = "http://otel-collector.observability.svc:4318"
+    protocol: Literal["http/protobuf", "grpc"] = "http/protobuf"
+
+
+class Gateway(Section):
+    """Where lineage goes from pods without a sidecar, and what a sidecar could not deliver at its pod's end."""
+
+    url: Url | None = Field(default=None, description="Origin of the release's gateway; without it, the backend itself")
+
+
+class ResourceList(Section):
+    """Kubernetes resources of a container."""
+
+    cpu: Quantity
+    memory: Quantity
+
+
+class SidecarResources(Section):
+    """Requests and limits of the sidecar; in a Guaranteed pod the requests equal the limits."""
+
+    requests: ResourceList = ResourceList(cpu="10m", memory="48Mi")
+    limits: ResourceList = ResourceList(cpu="250m", memory="64Mi")
+
+
+class Sidecar(Section):
+    """The relay in each pod."""
+
+    enabled: bool = True
+    image: str = Field(default="floe-sidecar:0.1.0", min_length=1, description="Image, by tag or by digest")
+    image_pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
+    resources: SidecarResources = SidecarResources()
+    port: Port = Field(default=4327, description="Port on 127.0.0.1 for the application")
+    health_port: Port = Field(default=4328, description="Port on the pod's address for health and metrics")
+    spool_size: Quantity = Field(default="256Mi", description="Size limit of the spool volume")
+    shutdown_seconds: float = Field(default=20.0, gt=0, le=600, description="Longest flush at the pod's end")
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+class ContainerSelection(Section):
+    """Which containers of a pod are configured: all that are not excluded, or only those included."""
+
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ("istio-proxy", "linkerd-proxy", "daprd", "vault-agent", "cloud-sql-proxy")
+    init_containers: bool = Field(default=True, description="Whether the user's init containers are configured too")
+
+
+class Redaction(Section):
+    """What the sidecar takes out of events besides credentials, which it always takes out."""
+
+    patterns: tuple[str, ...] = Field(default=(), description="Regular expressions whose matches are masked")
+
+    @field_validator("patterns")
+    @classmethod
+    def _patterns_compile(cls, patterns: tuple[str, ...]) -> tuple[str, ...]:
+        for pattern in patterns:
+            try:
+                re.compile(pattern)
+            except re.error as error:
+                raise ValueError(f"the pattern {pattern!r} is not a regular expression: {error}") from None
+        return patterns
+
+
+class Injection(Section):
+    """What is written into pods."""
+
+    telemetry: TelemetryRoute = TelemetryRoute.COLLECTOR
+    collector: Collector = Collector()
+    gateway: Gateway = Gateway()
+    sidecar: Sidecar = Sidecar()
+    containers: ContainerSelection = ContainerSelection()
+    redaction: Redaction = Redaction()
+    use_labels_for_resource_attributes: bool = Field(
+        default=True,
+        description="Whether app.kubernetes.io labels name service.name and service.version (semconv k8s-attributes)",
+    )
+
+
+class CheckIntervals(Section):
+    """Minutes between two checks of one contract, by type (FR-003)."""
+
+    freshness_minutes: float = Field(default=15, gt=0)
+    schema_drift_minutes: float = Field(default=60, gt=0)
+    quality_minutes: float = Field(default=360, gt=0)
+    availability_minutes: float = Field(default=5, gt=0)
+
+
+class SeverityThresholds(Section):
+    """When a finding weighs more (FR-024)."""
+
+    info_pct: float = Field(default=80, ge=0, le=100)
+    warning_pct: float = Field(default=90, ge=0, le=100)
+    critical_count: int = Field(default=3, ge=1, description="More findings than this within the window are critical")
+    critical_window_hours: float = Field(default=24, gt=0)
+
+
+class AlertRoutingRule(Section):
+    """Which findings go to which channel (FR-028)."""
+
+    channel_name: str
+    min_severity: Literal["info", "warning", "error", "critical"] = "warning"
+    contract_filter: str | None = Field(default=None, description="Glob on the contract's name")
+
+
+class Alerts(Section):
+    """Routing, repeats and rates (FR-028 to FR-030)."""
+
+    routing_rules: tuple[AlertRoutingRule, ...] = ()
+    dedup_window_minutes: float = Field(default=30, gt=0)
+    rate_limit_per_contract: int = Field(default=10, ge=1)
+    rate_limit_window_minutes: float = Field(default=60, gt=0)
+
+
+class Monitoring(Section):
+    """The contract monitor (FR-044)."""
+
+    enabled: bool = True
+    mode: Literal["scheduled", "continuous", "on_demand"] = "scheduled"
+    check_intervals: CheckIntervals = CheckIntervals()
+    severity_thresholds: SeverityThresholds = SeverityThresholds()
+    alerts: Alerts = Alerts()
+    retention_days: int = Field(default=90, ge=1)
+    clock_skew_tolerance_seconds: float = Field(default=60, ge=0)
+    check_timeout_seconds: float = Field(default=30, gt=0)
+
+    @property
+    def check_timeout(self) -> timedelta:
+        """`check_timeout_seconds` as a duration."""
+        return timedelta(seconds=self.check_timeout_seconds)
+
+
+class Logging(Section):
+    """How the services log."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["json", "console"] = "json"
+
+
+class Manifest(Section):
+    """The platform manifest, `apiVersion: floe.dev/v1`, `kind: Manifest`."""
+
+    api_version: Literal["floe.dev/v1"] = Field(alias="apiVersion")
+    kind: Literal["Manifest"]
+    metadata: Metadata
+    plugins: Plugins = Plugins()
+    credentials: dict[Annotated[str, Field(pattern=_VARIABLE)], CredentialSource] = Field(default_factory=dict)
+    namespaces: Namespaces = Namespaces()
+    injection: Injection = Injection()
+    monitoring: Monitoring = Monitoring()
+    logging: Logging = Logging()
+
+    @model_validator(mode="after")
+    def _routing_rules_name_channels(self) -> Self:
+        channels = {channel.name for channel in self.plugins.alert_channels}
+        for rule in self.monitoring.alerts.routing_rules:
+            if rule.channel_name not in channels:
+                known = ", ".join(sorted(channels)) or "none"
+                raise ValueError(
+                    f"routing rule names the channel {rule.channel_name!r}, which plugins.alert_channels lacks; known: {known}"
+                )
+        return self

@@ -1,0 +1,1 @@
+"""The interfaces of all plugins, one file each, and the registry that finds them by entry point."""
