@@ -1,0 +1,130 @@
+"""What the variables mean, what their defaults are, and what is said about a value that cannot work."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from floe_sidecar.settings import SECRET_VARIABLES, Settings, SettingsError, Variable
+
+pytestmark = pytest.mark.requirement("HOUSE-6", "CC-2.2", "CC-2.4")
+
+GOOD = {
+    Variable.PORT: ("0", 0),
+    Variable.HEALTH_PORT: ("65535", 65535),
+    Variable.HEALTH_HOST: ("::", "::"),
+    Variable.SPOOL_DIRECTORY: ("/spool", Path("/spool")),
+    Variable.SPOOL_MAX_BYTES: ("64Mi", 64 * 1024 * 1024),
+    Variable.LINEAGE_URL: ("https://acme.example/base/", "https://acme.example/base/"),
+    Variable.LINEAGE_ENDPOINT: ("/events", "/events"),
+    Variable.LINEAGE_API_KEY: ("k-1", "k-1"),
+    Variable.LINEAGE_API_KEY_FILE: ("/secret/key", Path("/secret/key")),
+    Variable.LINEAGE_HEADERS: ('{"DD-API-KEY": "${api_key}"}', {"DD-API-KEY": "${api_key}"}),
+    Variable.LINEAGE_CA_FILE: ("/ca.pem", Path("/ca.pem")),
+    Variable.LINEAGE_TIMEOUT_SECONDS: ("2.5", 2.5),
+    Variable.LINEAGE_CONCURRENCY: ("3", 3),
+    Variable.RETRY_BASE_SECONDS: ("0.1", 0.1),
+    Variable.RETRY_CAP_SECONDS: ("60", 60.0),
+    Variable.RETRY_AFTER_CAP_SECONDS: ("0", 0.0),
+    Variable.POISON_ATTEMPTS: ("5", 5),
+    Variable.DUPLICATE_WINDOW_SECONDS: ("0", 0.0),
+    Variable.BODY_MAX_BYTES: ("1Ki", 1024),
+    Variable.HEADER_MAX_BYTES: ("4096", 4096),
+    Variable.INFLIGHT_MAX_BYTES: ("1Gi", 1024**3),
+    Variable.BATCH_MAX_EVENTS: ("10", 10),
+    Variable.CONNECTIONS_MAX: ("16", 16),
+    Variable.REQUEST_TIMEOUT_SECONDS: ("5", 5.0),
+    Variable.IDLE_TIMEOUT_SECONDS: ("5", 5.0),
+    Variable.SHUTDOWN_SECONDS: ("0", 0.0),
+    Variable.REDACTION: ("False", False),
+    Variable.LOG_LEVEL: ("debug", "DEBUG"),
+}
+
+BAD = [
+    (Variable.PORT, "tcp://10.0.0.1:80", "a TCP port"),
+    (Variable.PORT, "65536", "from 0 to 65535"),
+    (Variable.HEALTH_HOST, "localhost", "an IP address"),
+    (Variable.SPOOL_MAX_BYTES, "1MB", "such as 1048576 or 256Mi"),
+    (Variable.SPOOL_MAX_BYTES, "1", "at least 65536"),
+    (Variable.LINEAGE_URL, "marquez:5000", "http:// or https://"),
+    (Variable.LINEAGE_URL, "http://h/?token=1", "without user, query or fragment"),
+    (Variable.LINEAGE_URL, "http://[::1", "http:// or https://"),
+    (Variable.LINEAGE_URL, "http://h:0", "http:// or https://"),
+    (Variable.LINEAGE_ENDPOINT, "http://h/api", "a path"),
+    (Variable.LINEAGE_HEADERS, "[]", "a JSON object"),
+    (Variable.LINEAGE_HEADERS, "{", "a JSON object"),
+    (Variable.LINEAGE_HEADERS, '{"a": 1}', "string values"),
+    (Variable.LINEAGE_HEADERS, '{"a": "x\\r\\ny"}', "forbids"),
+    (Variable.LINEAGE_API_KEY, "two words", "printable ASCII"),
+    (Variable.SPOOL_DIRECTORY, "a\0b", "without NUL"),
+    (Variable.RETRY_CAP_SECONDS, "nan", "seconds"),
+    (Variable.RETRY_CAP_SECONDS, "soon", "seconds"),
+    (Variable.REDACTION, "1", "true or false"),
+    (Variable.LOG_LEVEL, "chatty", "DEBUG, INFO, WARNING or ERROR"),
+]
+
+
+def test_an_empty_environment_gives_the_defaults() -> None:
+    assert Settings.from_environment({}) == Settings()
+
+
+def test_an_empty_value_leaves_the_default() -> None:
+    assert Settings.from_environment(dict.fromkeys(Variable, " ")) == Settings()
+
+
+def test_every_field_has_one_variable_of_its_name() -> None:
+    assert {f"FLOE_SIDECAR_{setting.name.upper()}" for setting in fields(Settings)} == set(Variable)
+
+
+@pytest.mark.parametrize("variable", Variable)
+def test_a_variable_sets_its_field(variable: Variable) -> None:
+    text, value = GOOD[variable]
+    settings = Settings.from_environment({variable: text})
+    assert getattr(settings, variable.name.lower()) == value
+    assert type(getattr(settings, variable.name.lower())) is type(value)
+
+
+@pytest.mark.parametrize(("variable", "text", "expected"), BAD)
+def test_a_bad_value_is_told_with_its_variable_and_what_would_be_right(
+    variable: Variable, text: str, expected: str
+) -> None:
+    with pytest.raises(SettingsError) as error:
+        Settings.from_environment({variable: text})
+    assert str(error.value).startswith(f"{variable} holds ")
+    assert expected in str(error.value)
+    assert error.value.variable is variable
+
+
+@pytest.mark.parametrize("variable", sorted(SECRET_VARIABLES))
+def test_a_wrong_secret_is_never_shown(variable: Variable) -> None:
+    with pytest.raises(SettingsError) as error:
+        Settings.from_environment({variable: "hunter two"})
+    assert "hunter" not in str(error.value)
+
+
+def test_a_password_in_the_url_is_refused_and_never_shown() -> None:
+    with pytest.raises(SettingsError) as error:
+        Settings.from_environment({Variable.LINEAGE_URL: "https://me:hunter2@h:port"})
+    assert "hunter2" not in str(error.value)
+
+
+def test_settings_never_print_their_secrets() -> None:
+    settings = Settings.from_environment(
+        {Variable.LINEAGE_API_KEY: "hunter2", Variable.LINEAGE_HEADERS: '{"K": "hunter2"}'}
+    )
+    assert "hunter2" not in repr(settings)
+
+
+@pytest.mark.requirement("HOUSE-1")
+def test_importing_the_settings_loads_no_other_module_of_the_sidecar_and_no_library() -> None:
+    program = (
+        "import sys; before = set(sys.modules); import floe_sidecar.settings; "
+        "print(*sorted({n.partition('.')[0] for n in set(sys.modules) - before} - sys.stdlib_module_names)); "
+        "print(*sorted(n for n in sys.modules if n.startswith('floe_')))"
+    )
+    told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)  # noqa: S603 - our own
+    assert told.stdout.splitlines() == ["floe_sidecar", "floe_sidecar floe_sidecar.settings"]
