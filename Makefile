@@ -18,7 +18,7 @@ test: setup ## all tests that need only packages
 lint: setup ## all static checks
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/python tools/types.py
+	$(BIN)/mypy
 	$(BIN)/lint-imports
 
 format: setup ## formats the code and mends what can be mended
