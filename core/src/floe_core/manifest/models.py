@@ -3,7 +3,6 @@
 The published JSON Schema is made from these models; `floe_core.manifest.loading` reads a file into them.
 """
 
-import re
 from datetime import timedelta
 from enum import StrEnum
 from typing import Annotated, Any, Literal, Self
@@ -172,19 +171,9 @@ class ContainerSelection(Section):
 
 
 class Redaction(Section):
-    """What the sidecar takes out of events besides credentials, which it always takes out."""
+    """What the sidecar takes out of events before it stores them."""
 
-    patterns: tuple[str, ...] = Field(default=(), description="Regular expressions whose matches are masked")
-
-    @field_validator("patterns")
-    @classmethod
-    def _patterns_compile(cls, patterns: tuple[str, ...]) -> tuple[str, ...]:
-        for pattern in patterns:
-            try:
-                re.compile(pattern)
-            except re.error as error:
-                raise ValueError(f"the pattern {pattern!r} is not a regular expression: {error}") from None
-        return patterns
+    enabled: bool = Field(default=True, description="Whether credentials are masked in names, URLs, SQL and error messages")
 
 
 class Injection(Section):
