@@ -173,7 +173,9 @@ class ContainerSelection(Section):
 class Redaction(Section):
     """What the sidecar takes out of events before it stores them."""
 
-    enabled: bool = Field(default=True, description="Whether credentials are masked in names, URLs, SQL and error messages")
+    enabled: bool = Field(
+        default=True, description="Whether credentials are masked in names, URLs, SQL and error messages"
+    )
 
 
 class Injection(Section):
@@ -271,6 +273,7 @@ class Manifest(Section):
             if rule.channel_name not in channels:
                 known = ", ".join(sorted(channels)) or "none"
                 raise ValueError(
-                    f"routing rule names the channel {rule.channel_name!r}, which plugins.alert_channels lacks; known: {known}"
+                    f"routing rule names the channel {rule.channel_name!r}, which plugins.alert_channels lacks; "
+                    f"known: {known}"
                 )
         return self
