@@ -1,0 +1,1 @@
+"""`make demo`: the main job on real parts, told step by step; every step is checked, none is only told."""
