@@ -60,11 +60,7 @@ def machine_facts() -> tuple[str, ...]:
     """What a reader needs to compare the figures with others."""
     processors = Path("/proc/cpuinfo").read_text().splitlines()
     model = next(
-        (
-            line.split(":", 1)[1].strip()
-            for line in Path("/proc/cpuinfo").read_text().splitlines()
-            if "model name" in line
-        ),
+        (line.split(":", 1)[1].strip() for line in processors if "model name" in line),
         platform.machine(),
     )
     memory_kib = int(Path("/proc/meminfo").read_text().split("MemTotal:")[1].split()[0])
@@ -102,5 +98,6 @@ def _revision() -> str:
     git = shutil.which("git")
     if git is None:
         return "unknown"
-    answer = subprocess.run([git, "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)  # noqa: S603 - fixed arguments
+    command = [git, "rev-parse", "--short", "HEAD"]
+    answer = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - fixed arguments
     return answer.stdout.strip() or "unknown"
