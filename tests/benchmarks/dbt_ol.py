@@ -139,8 +139,10 @@ def measure(quick: bool) -> Sequence[Table]:
             ("backend", "runs", "seconds, median (min to max)", "ratio to the healthy direct run, median of pairs"),
             tuple(rows),
             (
-                f"The healthy backend received {received} events. "
-                "A direct run against a dead backend loses all of its events.",
+                (
+                    f"The healthy backend received {received} events. "
+                    "A direct run against a dead backend loses all of its events."
+                ),
             ),
         )
     ]

@@ -82,7 +82,7 @@ def page(tables: Sequence[Table], *, made_at: datetime, seconds: float) -> str:
     head = [
         "# Benchmarks",
         "",
-        f"Made by `make bench` on {made_at:%Y-%m-%d} in {seconds:.0f} s; figures that are compared were taken in one run.",
+        f"Made by `make bench` on {made_at:%Y-%m-%d} in {seconds:.0f} s; compared figures were taken in one run.",
         "",
         *(f"- {fact}" for fact in machine_facts()),
         "",
