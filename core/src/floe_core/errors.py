@@ -13,10 +13,10 @@ Whatever is not a FloeError ends a command with 99. No error carries a secret: a
 way in. A plugin's exception never travels further than `plugin_boundary`.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from opentelemetry import trace
 
@@ -40,6 +40,31 @@ class Location:
         """As editors understand it: `file:line:column (path)`."""
         position = ":".join(str(part) for part in (self.file, self.line, self.column) if part is not None)
         return f"{position} ({self.path})" if position and self.path else position or self.path or ""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One of several things that are wrong with a document."""
+
+    what: str
+    where: Location
+    remedy: str | None = None
+
+    def __str__(self) -> str:
+        """One line: place, what is wrong, what to do; without credentials."""
+        place = f"{self.where}: " if str(self.where) else ""
+        return redact_text(f"{place}{self.what}{f' {self.remedy}' if self.remedy else ''}")
+
+    def as_dict(self) -> dict[str, object]:
+        """The problem for machines; without credentials."""
+        return {
+            "what": redact_text(self.what),
+            "file": self.where.file,
+            "line": self.where.line,
+            "column": self.where.column,
+            "path": self.where.path,
+            "remedy": redact_text(self.remedy) if self.remedy else None,
+        }
 
 
 class FloeError(Exception):
@@ -95,9 +120,42 @@ class ConfigurationError(FloeError):
 
 
 class ValidationError(ConfigurationError):
-    """A document does not have its promised shape."""
+    """A document does not have its promised shape.
+
+    Args:
+        problems: Everything that is wrong with it, in the order of the document, where more than a sentence is known.
+    """
 
     code = "validation"
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        where: Location | str | None = None,
+        remedy: str | None = None,
+        details: Mapping[str, object] | None = None,
+        problems: Sequence[Problem] = (),
+    ) -> None:
+        self.problems = tuple(problems)
+        listed = {"problems": [problem.as_dict() for problem in self.problems]} if problems else {}
+        super().__init__(what, where=where, remedy=remedy, details={**(details or {}), **listed})
+
+    @classmethod
+    def of(cls, subject: str, problems: Sequence[Problem]) -> Self:
+        """The error about a document with these problems (at least one)."""
+        if len(problems) == 1:
+            only = problems[0]
+            return cls(only.what, where=only.where, remedy=only.remedy, problems=problems)
+        return cls(
+            f"{subject} has {len(problems)} problems.", where=Location(problems[0].where.file), problems=problems
+        )
+
+    def __str__(self) -> str:
+        """As every error; several problems follow, one a line."""
+        if len(self.problems) < 2:  # noqa: PLR2004 - one problem is the error itself
+            return super().__str__()
+        return "\n".join([super().__str__(), *(f"  {problem}" for problem in self.problems)])
 
 
 class CompilationError(ConfigurationError):
