@@ -10,6 +10,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
+
 from examples.demo.narration import StepFailedError
 
 _STOP_SECONDS = 30.0
@@ -125,7 +127,7 @@ async def until(
         try:
             if await condition():
                 return
-        except OSError:
+        except (OSError, httpx.TransportError):
             pass
         if program is not None and not program.is_running:
             raise StepFailedError(f"{what}; the program has ended:\n{_tail(program.log)}")
