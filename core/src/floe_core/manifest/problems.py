@@ -8,7 +8,7 @@ import pydantic
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
-from floe_core.errors import Location, Problem
+from floe_core.errors import Problem
 from floe_core.manifest.document import Document, KeyPath, dotted
 from floe_core.manifest.suggestions import did_you_mean
 
@@ -24,10 +24,6 @@ class KeyProblem:
     def at(self, document: Document) -> Problem:
         """The problem with its line and column."""
         return Problem(self.what, document.locate(self.path), self.remedy)
-
-    def without_text(self) -> Problem:
-        """The problem by its path of keys alone."""
-        return Problem(self.what, Location(path=dotted(self.path)), self.remedy)
 
 
 def problems_in(

@@ -3,7 +3,7 @@
 from abc import ABC
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -61,7 +61,7 @@ class PluginMetadata(ABC):
         self.config = config
 
     @classmethod
-    def from_mapping(cls, config: Mapping[str, Any]) -> "PluginMetadata":
+    def from_mapping(cls, config: Mapping[str, Any]) -> Self:
         """A plugin configured by the manifest's `config:`.
 
         Raises:
