@@ -1,0 +1,74 @@
+"""kube-apiserver on the loopback address, over an etcd that runs already."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.e2e.cluster.binaries import program
+from tests.e2e.cluster.certificates import Authority, KeyPairFiles, service_account_keys
+from tests.e2e.cluster.client import KubernetesClient
+from tests.e2e.cluster.processes import LOOPBACK, free_port, running
+
+SERVICE_NETWORK = "10.96.0.0/16"
+SERVICE_ADDRESS = "10.96.0.1"
+"""The `kubernetes` Service's address: the first of the network."""
+
+
+@dataclass(frozen=True, slots=True)
+class ApiServer:
+    """A ready API server and an administrator's certificate for it."""
+
+    url: str
+    authority_file: Path
+    administrator: KeyPairFiles
+
+    def client(self) -> KubernetesClient:
+        """A client with an administrator's rights; the caller closes it."""
+        return KubernetesClient.with_certificate(self.url, self.authority_file, self.administrator)
+
+
+@contextmanager
+def api_server(
+    folder: Path, authority: Authority, etcd_url: str, extra_arguments: Sequence[str] = ()
+) -> Iterator[ApiServer]:
+    """An API server that answers `/readyz`.
+
+    Args:
+        folder: Takes its log and certificates.
+        authority: Signs its own certificate and those of its clients.
+        etcd_url: Where its etcd listens.
+        extra_arguments: More options of kube-apiserver, e.g. feature gates.
+    """
+    port = free_port()
+    serving = authority.server(
+        "apiserver",
+        addresses=(LOOPBACK, SERVICE_ADDRESS),
+        host_names=("localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc"),
+    )
+    administrator = authority.client("admin", user="floe-e2e-admin", groups=("system:masters",))
+    tokens = service_account_keys(folder)
+    command = [
+        str(program("kube-apiserver")),
+        f"--etcd-servers={etcd_url}",
+        f"--bind-address={LOOPBACK}",
+        f"--advertise-address={LOOPBACK}",
+        f"--secure-port={port}",
+        f"--tls-cert-file={serving.certificate}",
+        f"--tls-private-key-file={serving.key}",
+        f"--client-ca-file={authority.certificate_file}",
+        f"--service-account-key-file={tokens.certificate}",
+        f"--service-account-signing-key-file={tokens.key}",
+        "--service-account-issuer=https://kubernetes.default.svc.cluster.local",
+        f"--service-cluster-ip-range={SERVICE_NETWORK}",
+        "--authorization-mode=Node,RBAC",
+        "--endpoint-reconciler-type=none",  # a loopback address cannot be an endpoint
+        "--kubelet-preferred-address-types=InternalIP",
+        "--allow-privileged=true",
+        "--profiling=false",
+        *extra_arguments,
+    ]
+    server = ApiServer(f"https://{LOOPBACK}:{port}", authority.certificate_file, administrator)
+    with running("kube-apiserver", command, log=folder / "kube-apiserver.log") as process, server.client() as client:
+        process.wait_until(client.is_ready, "ready", timeout_seconds=120.0)
+        yield server
