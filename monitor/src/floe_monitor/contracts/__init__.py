@@ -1,0 +1,1 @@
+"""Data contracts (ODCS): what their owners promise, read from files, with errors that point to the line."""

@@ -1,0 +1,236 @@
+"""Reads one ODCS contract: YAML text in, a `Contract` out, or every problem with its file, line and field.
+
+The document is judged by the `open-data-contract-standard` model; what the monitor needs beyond it, by the rules here.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import pydantic
+from open_data_contract_standard.model import (
+    OpenDataContractStandard,
+    SchemaObject,
+    SchemaProperty,
+    Server,
+    ServiceLevelAgreementProperty,
+)
+
+from floe_core.errors import Problem, ValidationError
+from floe_core.manifest.document import Document, KeyPath, parse_document, read_text
+from floe_core.manifest.problems import problems_in
+from floe_monitor.contracts.durations import parse_duration, parse_ratio
+from floe_monitor.contracts.model import (
+    AvailabilityPromise,
+    Column,
+    Contract,
+    ContractId,
+    ContractTable,
+    FreshnessPromise,
+    TableLocation,
+)
+
+_API_VERSION = re.compile(r"v3\.[012]\.\d+")
+_REQUIRED = ("apiVersion", "kind", "id", "version", "status")
+# ODCS names `latency` and its short form; `freshness` is what tools and people write. Both bound the age of the data.
+_FRESHNESS = frozenset({"freshness", "latency", "ly"})
+_AVAILABILITY = frozenset({"availability", "av"})
+
+
+def read_contract(path: Path, *, environment: str | None = None) -> Contract:
+    """The contract in a file.
+
+    Args:
+        path: A YAML file.
+        environment: Chooses among the contract's servers, by their `environment`; without it the first one holds.
+
+    Raises:
+        ConfigurationError: The file cannot be read.
+        ValidationError: It is no contract that can be watched; `problems` has each reason with its place.
+    """
+    return parse_contract(read_text(path), file=str(path), environment=environment)
+
+
+def parse_contract(text: str, *, file: str, environment: str | None = None) -> Contract:
+    """As `read_contract`, from a text; `file` names it in errors."""
+    document = parse_document(text, file=file)
+    try:
+        odcs = OpenDataContractStandard.model_validate(document.content)
+    except pydantic.ValidationError as error:
+        found = [problem.at(document) for problem in problems_in(error, OpenDataContractStandard)]
+        raise ValidationError.of("The contract", found) from None
+    reader = _Reader(document, odcs, environment)
+    contract = reader.contract()
+    if reader.problems:
+        raise ValidationError.of("The contract", reader.problems)
+    return contract
+
+
+class _Reader:
+    """Collects every problem of one document, so that a person sees all of them at once."""
+
+    def __init__(self, document: Document, odcs: OpenDataContractStandard, environment: str | None) -> None:
+        self._document = document
+        self._odcs = odcs
+        self._environment = environment
+        self.problems: list[Problem] = []
+
+    def contract(self) -> Contract:
+        self._check_head()
+        tables = tuple(self._tables())
+        promises = self._freshness(tables)
+        return Contract(
+            id=ContractId.of(self._odcs.domain, self._odcs.dataProduct, self._odcs.id or "", self._odcs.version or ""),
+            tables=tables,
+            freshness=tuple(_strictest(promises)),
+            availability=self._availability(),
+            consumers=self._consumers(),
+            remarks=tuple(self._remarks()),
+            document=self._document.content,
+        )
+
+    def _report(self, path: KeyPath, what: str, remedy: str | None = None) -> None:
+        self.problems.append(Problem(what, self._document.locate(path), remedy))
+
+    def _check_head(self) -> None:
+        for key in _REQUIRED:
+            if not getattr(self._odcs, key):
+                self._report((key,), f"`{key}` is missing.", "ODCS requires it.")
+        if self._odcs.apiVersion and not _API_VERSION.fullmatch(self._odcs.apiVersion):
+            self._report(
+                ("apiVersion",),
+                f"The ODCS version {self._odcs.apiVersion} is not understood.",
+                "Write v3.0.x, v3.1.x or v3.2.x.",
+            )
+        if self._odcs.kind and self._odcs.kind != "DataContract":
+            self._report(("kind",), f"The kind is {self._odcs.kind}.", "A contract's is DataContract.")
+        if self._odcs.version and re.search(r"[\s:/]", self._odcs.version):
+            self._report(("version",), "The version holds a space, a colon or a slash.", "Write one such as 1.0.0.")
+
+    def _tables(self) -> Iterator[ContractTable]:
+        server = self._server()
+        names: set[str] = set()
+        for index, table in enumerate(self._odcs.schema_ or ()):
+            if not table.name:
+                self._report(("schema", index), "A table without `name`.", "Name it.")
+            elif table.name in names:
+                self._report(("schema", index, "name"), f"The table {table.name} is described twice.", "Join both.")
+            else:
+                names.add(table.name)
+                yield _table(table, server)
+
+    def _server(self) -> Server | None:
+        servers = self._odcs.servers or []
+        if self._environment is None or not servers:
+            return servers[0] if servers else None
+        for server in servers:
+            if server.environment == self._environment:
+                return server
+        known = ", ".join(sorted({server.environment for server in servers if server.environment})) or "none"
+        self._report(
+            ("servers",),
+            f"There is no server for the environment {self._environment}.",
+            f"Environments here: {known}.",
+        )
+        return None
+
+    def _service_levels(self, names: frozenset[str]) -> Iterator[tuple[KeyPath, ServiceLevelAgreementProperty]]:
+        for index, level in enumerate(self._odcs.slaProperties or ()):
+            if (level.property or "").strip().lower() in names:
+                yield ("slaProperties", index), level
+
+    def _freshness(self, tables: tuple[ContractTable, ...]) -> Iterator[FreshnessPromise]:
+        for path, level in self._service_levels(_FRESHNESS):
+            try:
+                threshold = parse_duration(level.value, level.unit)
+            except ValueError as error:
+                self._report((*path, "value"), f"`{level.property}`: {error}")
+                continue
+            named = level.element or self._odcs.slaDefaultElement or ""
+            elements: list[str | None] = [element.strip() for element in named.split(",") if element.strip()]
+            for element in elements or [None]:
+                promise = self._freshness_of(element, tables, path)
+                if promise is not None:
+                    table, column, time_zone = promise
+                    yield FreshnessPromise(table, threshold, column, time_zone)
+
+    def _freshness_of(
+        self, element: str | None, tables: tuple[ContractTable, ...], path: KeyPath
+    ) -> tuple[ContractTable, str | None, str | None] | None:
+        """Table, column and zone that an `element` names: `table.column`, `table`, or a column of the only table."""
+        table_name, _, column_name = (element or "").rpartition(".")
+        table = next((table for table in tables if table.name in {table_name, element}), None)
+        if table is None and not table_name and len(tables) == 1:
+            table = tables[0]
+        if table is None:
+            known = ", ".join(table.name for table in tables) or "none"
+            self._report(
+                (*path, "element"),
+                f"Freshness of {element!r} cannot be checked." if element else "Freshness does not say of which table.",
+                f"Write `element: table.column`; tables of this contract: {known}.",
+            )
+            return None
+        column = column_name if column_name and element != table.name else None
+        if not column:
+            return table, None, None
+        described = next((known for known in table.columns if column in {known.name, known.source_name}), None)
+        if table.columns and described is None:
+            self._report(
+                (*path, "element"),
+                f"The contract describes no column {column} of {table.name}.",
+                f"Columns: {', '.join(known.name for known in table.columns)}.",
+            )
+            return None
+        return table, described.source_name if described else column, described.time_zone if described else None
+
+    def _availability(self) -> AvailabilityPromise | None:
+        promised: list[float] = []
+        for path, level in self._service_levels(_AVAILABILITY):
+            try:
+                promised.append(parse_ratio(level.value, level.unit))
+            except ValueError as error:
+                self._report((*path, "value"), f"`{level.property}`: {error}")
+        return AvailabilityPromise(max(promised)) if promised else None
+
+    def _remarks(self) -> Iterator[str]:
+        for level in self._odcs.slaProperties or ():
+            if (level.property or "").strip().lower() not in _FRESHNESS | _AVAILABILITY:
+                yield f"The service level {level.property} is declared and not checked."
+
+    def _consumers(self) -> tuple[str, ...]:
+        named = next(
+            (entry.value for entry in self._odcs.customProperties or () if entry.property == "consumers"), None
+        )
+        return tuple(sorted({str(name) for name in named})) if isinstance(named, list) else ()
+
+
+def _table(table: SchemaObject, server: Server | None) -> ContractTable:
+    name = table.physicalName or table.name or ""
+    *qualifiers, bare = name.split(".")
+    schema = qualifiers[-1] if qualifiers else (server.schema_ if server else None)
+    database = qualifiers[-2] if len(qualifiers) > 1 else None
+    return ContractTable(
+        name=table.name or "",
+        location=TableLocation(table=bare, schema=schema, database=database),
+        columns=tuple(_column(column) for column in table.properties or () if column.name),
+    )
+
+
+def _column(column: SchemaProperty) -> Column:
+    zone = (column.logicalTypeOptions or {}).get("defaultTimezone")
+    return Column(
+        name=column.name or "",
+        source_name=column.physicalName or column.name or "",
+        logical_type=column.logicalType,
+        time_zone=str(zone) if zone else None,
+    )
+
+
+def _strictest(promises: Iterable[FreshnessPromise]) -> Iterable[FreshnessPromise]:
+    """One promise per element: where freshness and latency are both promised of it, the shorter one holds."""
+    by_element: dict[str, FreshnessPromise] = {}
+    for promise in promises:
+        known = by_element.get(promise.element)
+        if known is None or promise.threshold < known.threshold:
+            by_element[promise.element] = promise
+    return by_element.values()
