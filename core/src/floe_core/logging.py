@@ -1,0 +1,102 @@
+"""Structured logging of the services: one line per event, with trace correlation and without secrets.
+
+structlog's and the standard library's loggers take the same road, so that a third party's line is redacted, correlated
+and rendered like ours:
+
+    structlog ──┐
+                ├─ level, time, trace id, span id ─ exceptions as text ─ redaction ─ JSON or console
+    stdlib ─────┘
+
+The redaction stands last before the rendering, after exceptions have become text: nothing passes beside it.
+"""
+
+import logging
+import sys
+from collections.abc import MutableMapping
+from typing import Any, Literal, TextIO
+
+import structlog
+from opentelemetry import trace
+
+from floe_core.redaction import redact_text, redact_value
+
+LogLevel = Literal["debug", "info", "warning", "error"]
+LogFormat = Literal["json", "console"]
+EventDict = MutableMapping[str, Any]
+
+# They log whole addresses at INFO, and an address can be a credential.
+_CHATTY = ("httpx", "httpcore", "openlineage", "asyncio", "urllib3", "aiohttp.access")
+
+
+def configure_logging(level: LogLevel = "info", format: LogFormat = "json", stream: TextIO | None = None) -> None:  # noqa: A002 - the manifest's key
+    """Sets up logging of the whole process; calling it again replaces the set-up.
+
+    Args:
+        level: Least severity that is written; libraries that are known to be chatty write warnings and errors only.
+        format: `json` for machines, `console` for people.
+        stream: Where lines go; standard error by default, since standard output belongs to a command's result.
+    """
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        add_trace_context,
+        structlog.processors.format_exc_info,
+        redact_event,
+    ]
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=False,
+    )
+    sink = stream or sys.stderr
+    renderer: structlog.typing.Processor = (
+        structlog.processors.JSONRenderer(default=str)
+        if format == "json"
+        else structlog.dev.ConsoleRenderer(colors=sink.isatty())
+    )
+    handler = logging.StreamHandler(sink)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[structlog.stdlib.PositionalArgumentsFormatter(), structlog.stdlib.ExtraAdder(), *shared],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+        )
+    )
+    root = logging.getLogger()
+    for old in list(root.handlers):
+        if isinstance(old.formatter, structlog.stdlib.ProcessorFormatter):
+            root.removeHandler(old)
+    root.addHandler(handler)
+    root.setLevel(level.upper())
+    for name in _CHATTY:
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def add_trace_context(_logger: object, _method: str, event: EventDict) -> EventDict:
+    """Adds `trace_id` (32 hex digits) and `span_id` (16) of the span that runs now (requirements file 003 §6.1)."""
+    context = trace.get_current_span().get_span_context()
+    if context.is_valid:
+        event["trace_id"] = format(context.trace_id, "032x")
+        event["span_id"] = format(context.span_id, "016x")
+    return event
+
+
+def redact_event(_logger: object, _method: str, event: EventDict) -> EventDict:
+    """Masks credentials in every value of the line, exceptions and objects' texts included."""
+    for key, value in event.items():
+        if key.startswith("_"):
+            continue
+        event[key] = redact_text(repr(value)) if _is_opaque(value) else _redact_entry(key, value)
+    return event
+
+
+def _redact_entry(key: str, value: object) -> object:
+    redacted = redact_value({key: value})
+    assert isinstance(redacted, dict)  # noqa: S101 - a mapping stays a mapping
+    return redacted[key]
+
+
+def _is_opaque(value: object) -> bool:
+    return not isinstance(value, str | bytes | int | float | bool | None | dict | list | tuple)
