@@ -47,7 +47,7 @@ def retry(
         bound = min(delay_seconds * backoff_factor ** (state.attempt_number - 1), max_delay_seconds)
         return uniform(0.0, bound)
 
-    waiting = {"sleep": sleep} if sleep is not None else {}
+    waiting: dict[str, Any] = {"sleep": sleep} if sleep is not None else {}
     return tenacity_retry(
         stop=stop_after_attempt(max_attempts),
         wait=wait,
