@@ -48,10 +48,11 @@ def retry(
         return uniform(0.0, bound)
 
     waiting: dict[str, Any] = {"sleep": sleep} if sleep is not None else {}
-    return tenacity_retry(
+    decorator: Callable[[_Callable], _Callable] = tenacity_retry(
         stop=stop_after_attempt(max_attempts),
         wait=wait,
         retry=retry_if_exception_type(exceptions),
         reraise=True,
         **waiting,
     )
+    return decorator
