@@ -29,6 +29,7 @@ bench: setup ## the benchmarks, with a report in docs/benchmarks.md
 	$(BIN)/python -m tests.benchmarks
 
 e2e: setup ## a real API server, a real Collector; binaries are built once and cached
+	@$(BIN)/python -m tests.e2e.cluster build
 	$(BIN)/pytest -q -m e2e tests/e2e $(ARGS)
 
 lock: setup ## renews the lock files

@@ -1,0 +1,73 @@
+"""One cluster for all end-to-end tests of a run, and what each test makes in it."""
+
+import os
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.admission import RUN_LABEL, Namespace, create_namespace
+from tests.e2e.cluster.certificates import Authority, KeyPairFiles
+from tests.e2e.cluster.client import KubernetesClient
+from tests.e2e.cluster.control_plane import Cluster, cluster
+from tests.e2e.cluster.processes import LOOPBACK
+
+
+@pytest.fixture(scope="session")
+def test_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """The cluster of `E2E_KUBECONFIG`, or a control plane of our own."""
+    with cluster(tmp_path_factory.mktemp("cluster")) as running_cluster:
+        yield running_cluster
+
+
+@pytest.fixture(scope="session")
+def kubernetes(test_cluster: Cluster) -> Iterator[KubernetesClient]:
+    """An administrator's client."""
+    with test_cluster.client() as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def run_id() -> str:
+    """What marks this run's objects in a cluster that others use too."""
+    return uuid.uuid4().hex[:8]
+
+
+@pytest.fixture(scope="session")
+def webhook_host() -> str:
+    """The address under which the API server reaches this machine."""
+    return os.environ.get("E2E_WEBHOOK_HOST", LOOPBACK)
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """The authority that signs the webhook's certificate; its own certificate is the caBundle."""
+    return Authority.create(tmp_path_factory.mktemp("authority"), "floe e2e webhook authority")
+
+
+@pytest.fixture(scope="session")
+def serving(authority: Authority, webhook_host: str) -> KeyPairFiles:
+    """The webhook's certificate."""
+    return authority.server("webhook", addresses=[webhook_host])
+
+
+@pytest.fixture
+def namespace(kubernetes: KubernetesClient, run_id: str) -> Iterator[Callable[..., Namespace]]:
+    """Makes namespaces of this run: `namespace(inject="enabled")`; they are deleted after the test."""
+    with ExitStack() as made:
+
+        def make(*, inject: str | None = None) -> Namespace:
+            labels = {RUN_LABEL: run_id} | ({"floe.dev/inject": inject} if inject is not None else {})
+            new = create_namespace(kubernetes, labels)
+            made.callback(kubernetes.delete, new.manifest)
+            return new
+
+        yield make
+
+
+@pytest.fixture(scope="session")
+def manifest_file() -> Path:
+    """The platform manifest that the webhook under test reads."""
+    return Path(__file__).resolve().parents[2] / "examples" / "manifest.yaml"
