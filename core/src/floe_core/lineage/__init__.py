@@ -1,0 +1,1 @@
+"""OpenLineage for the services: the client of a plugin's transport."""
