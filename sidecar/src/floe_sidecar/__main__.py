@@ -1,0 +1,36 @@
+"""`python -m floe_sidecar`: reads the environment, runs until SIGTERM, exits 0; 1 if it cannot start."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from floe_sidecar.footprint import lean_imports
+from floe_sidecar.settings import Settings, SettingsError
+
+
+def main() -> int:
+    """Runs a sidecar; gives the exit code."""
+    try:
+        settings = Settings.from_environment(os.environ)
+    except SettingsError as error:
+        sys.stderr.write(f"floe_sidecar: {error}\n")
+        return 1
+    os.umask(0o077)  # the spool holds what the pipeline knows
+    # Before the first import of asyncio: which modules it may load depends on the backend's address.
+    with lean_imports(tls=settings.lineage_url.startswith("https:")):
+        import asyncio  # noqa: PLC0415
+
+        from floe_sidecar.logs import start_logging  # noqa: PLC0415
+        from floe_sidecar.service import StartError, serve  # noqa: PLC0415
+    start_logging(settings.log_level)
+    try:
+        asyncio.run(serve(settings))
+    except StartError as error:
+        sys.stderr.write(f"floe_sidecar: {error}\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,284 @@
+"""Sends what the spool holds: in order within a run, several runs at a time, again and again until it is settled.
+
+One loop reads the queue into a bounded window (`floe_sidecar.lanes`) and starts requests while the breaker
+(`floe_sidecar.retries`) allows it; each answer settles its event, parks its run, or opens the breaker for all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from dataclasses import dataclass
+
+from floe_sidecar.destinations import Destination
+from floe_sidecar.lanes import Lane, Lanes, Wanted
+from floe_sidecar.logs import log
+from floe_sidecar.metrics import Clock, Metrics
+from floe_sidecar.retries import Answer, Backoff, Breaker, Meaning, meaning, retry_after_seconds
+from floe_sidecar.spool import DeadLetter, Queued, Spool
+from floe_sidecar.writer import Writer
+
+_WINDOW_EVENTS = 256
+_WINDOW_BYTES = 1024 * 1024
+_SETTLE_SECONDS = 0.02
+_SETTLE_EVENTS = 64
+_KEY_LOOK_SECONDS = 1.0
+_HURRIED_CAP_SECONDS = 1.0
+_DETAIL_CHARACTERS = 500
+_UNREADABLE: tuple[list[Queued], bool] = ([], True)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How hard is tried; units as in `floe_sidecar.settings`."""
+
+    concurrency: int
+    backoff: Backoff
+    retry_after_cap_seconds: float
+    poison_attempts: int
+
+
+@dataclass(slots=True)
+class LastSeen:
+    """What people ask first about a backend; moments in seconds since the epoch."""
+
+    success_at: float | None = None
+    failure_at: float | None = None
+    failure: str = ""
+
+
+class Delivery:
+    """The road from the spool to one destination."""
+
+    def __init__(
+        self,
+        writer: Writer,
+        destination: Destination,
+        limits: Limits,
+        metrics: Metrics,
+        *,
+        clock: Clock,
+        wall_clock: Clock = time.time,
+    ) -> None:
+        self._writer = writer
+        self._destination = destination
+        self._limits = limits
+        self._metrics = metrics
+        self._clock = clock
+        self._wall_clock = wall_clock
+        self._lanes = Lanes(max_events=_WINDOW_EVENTS, max_bytes=_WINDOW_BYTES)
+        self._breaker = Breaker(limits.backoff)
+        self._under_way: set[asyncio.Task[None]] = set()
+        self._delivered: list[int] = []
+        self._settling: asyncio.TimerHandle | None = None
+        self._something_new = asyncio.Event()
+        self._unread = True
+        self._waits_for_key = False
+        self.last = LastSeen()
+        writer.on_new_events(self._notice)
+
+    @property
+    def under_way(self) -> int:
+        """Requests that wait for their answer."""
+        return len(self._under_way)
+
+    @property
+    def is_up(self) -> bool:
+        """Whether the last answer was one of a backend that works."""
+        return self._breaker.failures == 0
+
+    async def run(self) -> None:
+        """Delivers until it is cancelled; requests under way are given up then, and sent again by the next start."""
+        try:
+            while True:
+                self._something_new.clear()
+                self._lanes.wake(self._clock())
+                await self._read()
+                self._start_requests()
+                await self._wait()
+        finally:
+            for task in self._under_way:
+                task.cancel()
+            await asyncio.gather(*self._under_way, return_exceptions=True)
+            self._settle_now()
+            self._destination.close()
+
+    async def drain(self, *, within_seconds: float) -> None:
+        """Returns when nothing waits any more, or when the time is over; tries in quick succession until then."""
+        deadline = self._clock() + within_seconds
+        backoff = self._breaker.backoff
+        self._breaker.backoff = Backoff(
+            backoff.base_seconds, min(backoff.cap_seconds, _HURRIED_CAP_SECONDS), backoff.draw
+        )
+        self._breaker.try_now()
+        self._lanes.hurry(self._clock())
+        self._something_new.set()
+        while (left := deadline - self._clock()) > 0:
+            self._settle_now()
+            waiting = await self._writer.ask(lambda spool: spool.events, or_else=0)
+            if waiting == 0 and not self._under_way:
+                return
+            await asyncio.sleep(min(0.02, left))
+
+    def _notice(self) -> None:
+        self._unread = True
+        self._something_new.set()
+
+    async def _read(self) -> None:
+        """Fills the window from the spool, first with what waiting lanes need."""
+        while (wanted := self._lanes.wants()) is not None and self._lanes.has_room:
+            again, more = await self._read_again(wanted)
+            self._lanes.admit_again(wanted, again, more=more)
+        if self._unread and self._lanes.has_room:
+            limit, size = self._lanes.room
+            cursor = self._lanes.cursor
+            self._unread = False
+            events, more = await self._writer.ask(
+                lambda spool: spool.read_after(cursor, limit=limit, max_bytes=size), or_else=_UNREADABLE
+            )
+            self._unread = self._unread or more
+            self._lanes.admit(events)
+
+    async def _read_again(self, wanted: Wanted) -> tuple[list[Queued], bool]:
+        limit, size = self._lanes.room
+
+        def look(spool: Spool) -> tuple[list[Queued], bool]:
+            return spool.read_run(wanted.run, first=wanted.first, last=wanted.last, limit=limit, max_bytes=size)
+
+        return await self._writer.ask(look, or_else=_UNREADABLE)
+
+    def _start_requests(self) -> None:
+        while (
+            self._lanes.is_ready
+            and len(self._under_way) < self._limits.concurrency
+            and self._breaker.allows(self._clock(), under_way=len(self._under_way))
+        ):
+            taken = self._lanes.take()
+            if taken is None:
+                return
+            task = asyncio.create_task(self._send(*taken))
+            self._under_way.add(task)
+            task.add_done_callback(self._ended)
+
+    async def _wait(self) -> None:
+        """Until something may have changed: an answer, new events, a lane that is due, the breaker, the key."""
+        if self._may_read:
+            return
+        moments = []
+        if self._lanes.next_due is not None:
+            moments.append(self._lanes.next_due)
+        if self._lanes.is_ready and not self._under_way:
+            moments.append(self._breaker.open_until)
+        timeout = max(0.0, min(moments) - self._clock()) if moments else None
+        if self._waits_for_key and timeout is not None:
+            timeout = min(timeout, _KEY_LOOK_SECONDS)
+        try:
+            async with asyncio.timeout(timeout):
+                await self._something_new.wait()
+        except TimeoutError:
+            if self._waits_for_key and self._destination.refresh_credentials():
+                self._breaker.try_now()
+
+    @property
+    def _may_read(self) -> bool:
+        return self._unread and self._lanes.has_room and not self._writer.level.failure
+
+    async def _send(self, lane: Lane, event: Queued) -> None:
+        if event.body is None:
+            self._bury(lane, event, "damaged", "what was stored is not what was received")
+            return
+        started = self._clock()
+        self._metrics.sent.add()
+        answer = await self._destination.send(event, event.body)
+        self._metrics.delivery_seconds.observe(self._clock() - started)
+        why = meaning(answer)
+        if why is Meaning.DELIVERED:
+            self._breaker_passed()
+            self._metrics.delivered.add()
+            self.last.success_at = self._wall_clock()
+            self._delivered.append(event.sequence)
+            self._settle_soon()
+            self._lanes.passed(lane)
+        elif why is Meaning.REJECTED:
+            self._breaker_passed()
+            self._bury(lane, event, f"status_{answer.status}", answer.detail)
+        else:
+            self._try_later(lane, event, answer, why)
+
+    def _try_later(self, lane: Lane, event: Queued, answer: Answer, why: Meaning) -> None:
+        now = self._clock()
+        self.last.failure_at = self._wall_clock()
+        self.last.failure = f"{answer.status or 'no answer'}: {answer.detail[:_DETAIL_CHARACTERS]}".rstrip(": ")
+        others_passed = self._breaker.passes > lane.passes_seen
+        lane.failures += 1
+        if (answer.status or 0) >= 500 and (others_passed or lane.failures == 1):  # noqa: PLR2004 - server errors
+            lane.poison += 1
+        lane.passes_seen = self._breaker.passes
+        if lane.poison >= self._limits.poison_attempts and others_passed:
+            self._bury(lane, event, "poison", f"status {answer.status}: {answer.detail}")
+            return
+        self._metrics.retried.add(value=why)
+        self._breaker_failed(now, answer, why)
+        self._lanes.park(lane, now + self._limits.backoff.delay(lane.failures))
+
+    def _breaker_passed(self) -> None:
+        if self._breaker.failures:
+            log(logging.INFO, "the lineage backend works again", backend=self._destination.name)
+        self._waits_for_key = False
+        self._breaker.passed()
+
+    def _breaker_failed(self, now: float, answer: Answer, why: Meaning) -> None:
+        if self._breaker.failures == 0:
+            log(
+                logging.WARNING,
+                "the lineage backend does not take an event; it is tried again",
+                backend=self._destination.name,
+                reason=why,
+                answer=self.last.failure,
+                waiting_events=self._writer.level.events,
+            )
+        asked = retry_after_seconds(answer.retry_after, self._wall_clock()) if answer.retry_after else None
+        if asked is not None:
+            asked = min(asked, self._limits.retry_after_cap_seconds)
+        self._breaker.failed(now, why, asked_seconds=asked)
+        if why is Meaning.UNAUTHORISED:
+            self._waits_for_key = True
+            if self._destination.refresh_credentials():
+                self._breaker.try_now()
+
+    def _bury(self, lane: Lane, event: Queued, reason: str, detail: str) -> None:
+        """Makes a dead letter of the event; its run goes on with the next one."""
+        self._metrics.dead.add(value=reason)
+        log(
+            logging.ERROR,
+            "an event became a dead letter",
+            run=event.run,
+            sequence=event.sequence,
+            reason=reason,
+            detail=detail[:_DETAIL_CHARACTERS],
+        )
+        self._writer.settle([], [(DeadLetter(event.sequence, reason, detail), event.digest)])
+        self._lanes.passed(lane)
+
+    def _settle_soon(self) -> None:
+        """Takes delivered events out of the spool a little later, many at once."""
+        if len(self._delivered) >= _SETTLE_EVENTS:
+            self._settle_now()
+        elif self._settling is None:
+            self._settling = asyncio.get_running_loop().call_later(_SETTLE_SECONDS, self._settle_now)
+
+    def _settle_now(self) -> None:
+        if self._settling is not None:
+            self._settling.cancel()
+            self._settling = None
+        if self._delivered:
+            self._writer.settle(self._delivered)
+            self._delivered = []
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._under_way.discard(task)
+        self._something_new.set()
+        if not task.cancelled() and task.exception() is not None:
+            # A defect of ours: the run stays as it is until the next start, the others go on.
+            logging.getLogger("floe_sidecar").error("a delivery failed", exc_info=task.exception())

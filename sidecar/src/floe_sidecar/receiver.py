@@ -1,0 +1,152 @@
+"""The application's side: lineage comes in, and is acknowledged when it is on the disk and not before.
+
+| request | answer |
+|---|---|
+| `POST …/api/v1/lineage` | 201 when durable, as Marquez; 400 with what is wrong; 503 with Retry-After |
+| `POST …/api/v1/lineage/batch` | 200 with the specification's summary, an entry for each event that failed |
+| another method | 405 |
+| another path | 404 with the right one |
+
+A path may stand before `/api/v1/lineage`, since clients join a URL that already has one to their own endpoint.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import msgspec
+
+from floe_sidecar import events
+from floe_sidecar.http import Request, Respond, Response
+from floe_sidecar.metrics import Clock, Metrics
+from floe_sidecar.redaction import redact
+from floe_sidecar.spool import Record
+from floe_sidecar.writer import SpoolFullError, SpoolUnavailableError, Stored, Writer
+
+SINGLE = "/api/v1/lineage"
+BATCH = SINGLE + "/batch"
+
+_RETRY_AFTER_SECONDS = 1
+_CREATED = Response(201)
+
+
+def fault(status: int, what: str) -> Response:
+    """An answer that tells the sender what is wrong."""
+    retry = {"Retry-After": str(_RETRY_AFTER_SECONDS)} if status == 503 else {}  # noqa: PLR2004 - RFC 9110 10.2.3
+    return Response(status, msgspec.json.encode({"error": what}), headers=retry)
+
+
+class Receiver:
+    """Turns requests into records of the spool, and the spool's answers into responses."""
+
+    def __init__(
+        self, writer: Writer, metrics: Metrics, *, redaction: bool, batch_max_events: int, clock: Clock
+    ) -> None:
+        self._writer = writer
+        self._metrics = metrics
+        self._redact: Callable[[bytes], bytes] = redact if redaction else lambda body: body
+        self._batch_max_events = batch_max_events
+        self._clock = clock
+
+    def receive(self, request: Request, respond: Respond) -> None:
+        """Answers one request."""
+        path = request.path.rstrip("/")
+        if not path.endswith((SINGLE, BATCH)):
+            self._metrics.refused.add(value="path")
+            respond(fault(404, f"there is nothing at this path; lineage is taken at {SINGLE} and {BATCH}"))
+        elif request.method != "POST":
+            self._metrics.refused.add(value="method")
+            response = fault(405, "lineage is sent with POST")
+            respond(Response(405, response.body, headers={"Allow": "POST"}))
+        elif path.endswith(BATCH):
+            self._receive_batch(request, respond)
+        else:
+            self._receive_one(request, respond)
+
+    def _receive_one(self, request: Request, respond: Respond) -> None:
+        try:
+            record = self._record(request.body)
+        except events.EventRefusedError as error:
+            self._metrics.refused.add(value=error.refusal)
+            respond(fault(400, str(error)))
+            return
+
+        def answer(stored: asyncio.Future[Stored]) -> None:
+            trouble = self._count(stored, 1, request)
+            respond(_CREATED if trouble is None else fault(503, trouble))
+
+        self._writer.append((record,)).add_done_callback(answer)
+
+    def _receive_batch(self, request: Request, respond: Respond) -> None:
+        try:
+            bodies = events.split(request.body)
+        except events.EventRefusedError as error:
+            self._metrics.refused.add(value=error.refusal)
+            respond(fault(400, str(error)))
+            return
+        if len(bodies) > self._batch_max_events:
+            self._metrics.refused.add(len(bodies), value="too_large")
+            respond(fault(413, f"the batch has {len(bodies)} events, at most {self._batch_max_events} are taken"))
+            return
+        records: list[Record] = []
+        failed: list[dict[str, object]] = []
+        for index, body in enumerate(bodies):
+            try:
+                records.append(self._record(body))
+            except events.EventRefusedError as error:
+                self._metrics.refused.add(value=error.refusal)
+                failed.append({"index": index, "reason": str(error), "retriable": False})
+        if not records:
+            respond(_summary(len(bodies), failed))
+            return
+
+        def answer(stored: asyncio.Future[Stored]) -> None:
+            trouble = self._count(stored, len(records), request)
+            respond(_summary(len(bodies), failed) if trouble is None else fault(503, trouble))
+
+        self._writer.append(records).add_done_callback(answer)
+
+    def _record(self, body: bytes) -> Record:
+        """What is kept of an event: its bytes without credentials, and what it is ordered by."""
+        clean = self._redact(body)
+        event = events.read(clean)
+        if clean is not body:
+            self._metrics.redacted.add()
+        if event.validity is not events.Validity.VALID:
+            self._metrics.invalid.add(value=event.validity)
+        return Record(event.key, event.digest, clean)
+
+    def _count(self, stored: asyncio.Future[Stored], number: int, request: Request) -> str | None:
+        """Counts what became of events; gives what the sender is told if they were not kept."""
+        try:
+            result = stored.result()
+        except asyncio.CancelledError:
+            return "the relay is ending"
+        except SpoolFullError:
+            self._metrics.refused.add(number, value="spool_full")
+            return "the spool is full; try again later"
+        except SpoolUnavailableError:
+            self._metrics.refused.add(number, value="spool_unavailable")
+            return "the spool's disk takes nothing now; try again later"
+        self._metrics.accepted.add(number)
+        self._metrics.duplicates.add(result.duplicates)
+        self._metrics.ack_seconds.observe(self._clock() - request.received_at)
+        return None
+
+
+def _summary(received: int, failed: list[dict[str, object]]) -> Response:
+    """The specification's answer to a batch (OpenLineage.yml 2.0.2)."""
+    retriable = sum(1 for failure in failed if failure["retriable"])
+    document = {
+        "status": "partial_success" if failed else "success",
+        "summary": {
+            "received": received,
+            "successful": received - len(failed),
+            "failed": len(failed),
+            "retriable": retriable,
+            "non_retriable": len(failed) - retriable,
+        },
+        "failed_events": failed,
+    }
+    return Response(200, msgspec.json.encode(document))

@@ -1,0 +1,311 @@
+"""The spool's file: what was acknowledged and is not delivered yet, the dead letters, and what was delivered lately.
+
+SQLite in WAL mode; one thread uses a `Spool` (`floe_sidecar.writer`). Events and their bodies are apart, so that looking for
+the next event of a run reads a hundred bytes an event and not its body. A file that SQLite cannot read is set aside with
+the date in its name, what is readable in it is taken over, and a new file begins: opening never fails for a damaged file.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from floe_sidecar.events import digest as digest_of
+from floe_sidecar.metrics import Clock
+from floe_sidecar.salvage import readable_events, set_aside
+
+FILE_NAME = "spool.sqlite"
+OVERHEAD_BYTES = 160
+"""What an event costs on disk beside its body and its run: row headers, digest, its place in a page."""
+
+_VERSION = 1
+_REMEMBERED = 8192
+_PAGE_BYTES = 16384
+_ROWS_A_STATEMENT = 32
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS events (
+    sequence INTEGER PRIMARY KEY, run TEXT NOT NULL, received_at REAL NOT NULL, size INTEGER NOT NULL, digest BLOB NOT NULL
+);
+CREATE TABLE IF NOT EXISTS bodies (sequence INTEGER PRIMARY KEY, body BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS delivered (sequence INTEGER PRIMARY KEY, delivered_at REAL NOT NULL, digest BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS dead_letters (
+    sequence INTEGER PRIMARY KEY, run TEXT NOT NULL, received_at REAL NOT NULL, size INTEGER NOT NULL, digest BLOB NOT NULL,
+    died_at REAL NOT NULL, reason TEXT NOT NULL, detail TEXT NOT NULL, body BLOB
+);
+"""
+_READ = "SELECT e.sequence, e.run, e.received_at, e.size, e.digest, b.body FROM events e LEFT JOIN bodies b USING (sequence) "
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """An event to be kept: `run` is what it is ordered by, `body` what is sent later, byte for byte."""
+
+    run: str
+    digest: bytes
+    body: bytes
+
+    @property
+    def size(self) -> int:
+        """Bytes that it counts for against the spool's bound."""
+        return len(self.body) + len(self.run) + OVERHEAD_BYTES
+
+
+@dataclass(frozen=True, slots=True)
+class Queued:
+    """An event that waits; `body` is None if it can no longer be read as it was written."""
+
+    sequence: int
+    run: str
+    received_at: float
+    size: int
+    digest: bytes
+    body: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """Why the event `sequence` will not be sent again."""
+
+    sequence: int
+    reason: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """What was found when the spool was opened."""
+
+    events: int
+    size: int
+    set_aside: Path | None
+    recovered: int
+
+
+class Spool:
+    """One open spool file. Every method may raise `sqlite3.Error`; the caller decides what that means."""
+
+    def __init__(self, directory: Path, *, wall_clock: Clock = time.time) -> None:
+        self._path = directory / FILE_NAME
+        self._wall_clock = wall_clock
+        self._next = 1
+        self.events = 0
+        self.size = 0
+        self.dead_letters = 0
+        self.dead_size = 0
+
+    def open(self) -> Opening:
+        """Opens the file, creating it if there is none, or instead of one that is damaged."""
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self._connect()
+            sound = self._is_sound()
+        except sqlite3.OperationalError:
+            raise  # the disk's trouble, not the file's
+        except sqlite3.DatabaseError:
+            sound = False
+        if sound:
+            return Opening(self.events, self.size, None, 0)
+        return self._begin_again()
+
+    def close(self) -> None:
+        """Closes the file; SQLite folds the write-ahead log into it."""
+        with suppress(AttributeError):
+            self._connection.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """What happens inside is on the disk when the block ends, or has not happened."""
+        counters = (self._next, self.events, self.size, self.dead_letters, self.dead_size)
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._connection.execute("COMMIT")
+        except BaseException:
+            self._next, self.events, self.size, self.dead_letters, self.dead_size = counters
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+            raise
+
+    def make_durable(self, *, durable: bool) -> None:
+        """Whether the next commit waits for the disk; what only deletes need not: undone, it is sent once more."""
+        self._connection.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
+
+    def append(self, records: Sequence[Record]) -> None:
+        """Adds events in their order, inside a transaction."""
+        now = self._wall_clock()
+        for chunk in _chunks(len(records)):
+            rows = records[chunk.start : chunk.stop]
+            events: list[object] = []
+            bodies: list[object] = []
+            for record in rows:
+                events += [self._next, record.run, now, record.size, record.digest]
+                bodies += [self._next, record.body]
+                self._next += 1
+                self.size += record.size
+            # One statement for many rows: each statement gives up the interpreter's lock and has to win it back.
+            self._connection.execute("INSERT INTO events VALUES " + ",".join(["(?,?,?,?,?)"] * len(rows)), events)
+            self._connection.execute("INSERT INTO bodies VALUES " + ",".join(["(?,?)"] * len(rows)), bodies)
+        self.events += len(records)
+
+    def settle(self, delivered: Sequence[int], dead: Sequence[DeadLetter]) -> None:
+        """Takes delivered events out, inside a transaction; dead letters are kept with their reason."""
+        now = self._wall_clock()
+        for letter in dead:
+            self._connection.execute(
+                "INSERT INTO dead_letters SELECT e.sequence, e.run, e.received_at, e.size, e.digest, ?, ?, ?, b.body "
+                "FROM events e LEFT JOIN bodies b USING (sequence) WHERE e.sequence = ?",
+                (now, letter.reason, letter.detail, letter.sequence),
+            )
+        sequences = [*delivered, *(letter.sequence for letter in dead)]
+        for chunk in _chunks(len(sequences)):
+            part = sequences[chunk.start : chunk.stop]
+            places = ",".join("?" * len(part))
+            gone = f"FROM events WHERE sequence IN ({places})"  # noqa: S608 - question marks only
+            count, size = self._connection.execute(f"SELECT count(*), total(size) {gone}", part).fetchone()
+            self._connection.execute(f"INSERT OR IGNORE INTO delivered SELECT sequence, {now!r}, digest {gone}", part)
+            self._connection.execute(f"DELETE {gone}", part)
+            self._connection.execute(f"DELETE FROM bodies WHERE sequence IN ({places})", part)  # noqa: S608 - as above
+            self.events -= count
+            self.size -= int(size)
+        if dead:
+            self._connection.execute(
+                "DELETE FROM delivered WHERE sequence IN (SELECT sequence FROM dead_letters WHERE died_at = ?)", (now,)
+            )
+            self._count_dead_letters()
+
+    def forget_delivered(self) -> None:
+        """Shortens the memory of what was delivered to a bounded number, inside a transaction."""
+        self._connection.execute(
+            "DELETE FROM delivered WHERE sequence <= "
+            f"(SELECT sequence FROM delivered ORDER BY sequence DESC LIMIT 1 OFFSET {_REMEMBERED})"
+        )
+
+    def drop_oldest_dead_letters(self, max_bytes: int) -> int:
+        """Deletes dead letters, oldest first, until the rest fits; says how many, inside a transaction."""
+        dropped = 0
+        while self.dead_size > max_bytes:
+            before = self.dead_letters
+            self._connection.execute(
+                "DELETE FROM dead_letters WHERE sequence IN (SELECT sequence FROM dead_letters ORDER BY sequence LIMIT 16)"
+            )
+            self._count_dead_letters()
+            dropped += before - self.dead_letters
+        return dropped
+
+    def read_after(self, sequence: int, *, limit: int, max_bytes: int) -> tuple[list[Queued], bool]:
+        """The next events of any run, and whether there are more."""
+        rows = self._connection.execute(_READ + "WHERE e.sequence > ? ORDER BY e.sequence", (sequence,))
+        return _take(rows, limit, max_bytes)
+
+    def read_run(self, run: str, *, first: int, last: int, limit: int, max_bytes: int) -> tuple[list[Queued], bool]:
+        """The events of one run between two sequences, both included, and whether there are more."""
+        rows = self._connection.execute(
+            _READ + "WHERE e.sequence BETWEEN ? AND ? AND e.run = ? ORDER BY e.sequence", (first, last, run)
+        )
+        return _take(rows, limit, max_bytes)
+
+    def digests(self, since: float) -> list[tuple[bytes, float]]:
+        """What waits or was delivered lately, oldest first, at most as many as are remembered."""
+        rows = self._connection.execute(
+            "SELECT digest, at FROM (SELECT sequence, digest, received_at AS at FROM events "
+            "UNION ALL SELECT sequence, digest, delivered_at FROM delivered) WHERE at >= ? ORDER BY sequence DESC LIMIT ?",
+            (since, _REMEMBERED),
+        ).fetchall()
+        return rows[::-1]
+
+    def oldest_received_at(self) -> float | None:
+        """When the oldest waiting event came (seconds since the epoch)."""
+        row = self._connection.execute("SELECT received_at FROM events ORDER BY sequence LIMIT 1").fetchone()
+        return None if row is None else float(row[0])
+
+    def checkpoint(self) -> int:
+        """Copies the write-ahead log into the file as far as it can without waiting; gives the bytes that remain in use."""
+        _, pages, copied = self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        return 0 if pages == copied else int(pages) * _PAGE_BYTES
+
+    def connect_checkpointer(self) -> sqlite3.Connection:
+        """A second connection, for another thread, that only copies the write-ahead log into the file."""
+        connection = sqlite3.connect(self._path, isolation_level=None, timeout=1.0, check_same_thread=False)
+        connection.execute("PRAGMA cache_size=-64")
+        return connection
+
+    def _connect(self) -> None:
+        self._connection = sqlite3.connect(self._path, isolation_level=None, timeout=5.0, check_same_thread=False)
+        for pragma in (
+            f"page_size={_PAGE_BYTES}",
+            "journal_mode=WAL",
+            "synchronous=FULL",
+            "wal_autocheckpoint=0",  # the writer decides when, so that no acknowledgement waits for it
+            "cache_size=-1024",
+            "temp_store=MEMORY",
+        ):
+            self._connection.execute(f"PRAGMA {pragma}")
+
+    def _is_sound(self) -> bool:
+        """Checks the whole file and reads what is counted; a damaged one is found here or raises."""
+        if self._connection.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
+            return False
+        version = self._connection.execute("PRAGMA user_version").fetchone()[0]
+        tables = self._connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+        if version != (_VERSION if tables else 0):
+            return False
+        self._connection.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version={_VERSION}; COMMIT")
+        self.events, size = self._connection.execute("SELECT count(*), total(size) FROM events").fetchone()
+        self.size = int(size)
+        self._count_dead_letters()
+        highest = [
+            self._connection.execute(f"SELECT max(sequence) FROM {table}").fetchone()[0]  # noqa: S608 - our own names
+            for table in ("events", "bodies", "delivered", "dead_letters")
+        ]
+        self._next = max(self._next, 1 + max((number for number in highest if number is not None), default=0))
+        return True
+
+    def _begin_again(self) -> Opening:
+        following = self._next
+        self.close()
+        aside = set_aside(self._path, self._wall_clock())
+        self._connect()
+        self._is_sound()
+        recovered = 0
+        with self.transaction():
+            for sequence, run, body in readable_events(aside):
+                # Under its old number: who reads the queue keeps its place in it.
+                self._next = sequence
+                self.append([Record(run, digest_of(body), body)])
+                recovered += 1
+            self._next = max(self._next, following)
+        return Opening(self.events, self.size, aside, recovered)
+
+    def _count_dead_letters(self) -> None:
+        count, size = self._connection.execute("SELECT count(*), total(size) FROM dead_letters").fetchone()
+        self.dead_letters, self.dead_size = count, int(size)
+
+
+def _chunks(count: int) -> Iterator[range]:
+    """Ranges whose lengths are powers of two, so that few different statements have to be kept prepared."""
+    start = 0
+    while start < count:
+        length = min(_ROWS_A_STATEMENT, 1 << (count - start).bit_length() - 1)
+        yield range(start, start + length)
+        start += length
+
+
+def _take(rows: sqlite3.Cursor, limit: int, max_bytes: int) -> tuple[list[Queued], bool]:
+    """At least one event if there is one, at most `limit`, and no more bytes than that."""
+    taken: list[Queued] = []
+    total = 0
+    try:
+        for sequence, run, received_at, size, digest, body in rows:
+            total += size
+            if len(taken) == limit or (taken and total > max_bytes):
+                return taken, True
+            intact = isinstance(body, bytes) and digest_of(body) == digest
+            taken.append(Queued(sequence, run, received_at, size, digest, body if intact else None))
+    finally:
+        rows.close()  # a read that is left open would hold back the checkpoint
+    return taken, False

@@ -1,0 +1,388 @@
+"""The one thread that touches the spool: it turns whatever waits into one transaction, and answers when it is on the disk.
+
+    event loop --append, settle, ask--> queue --> writer thread: BEGIN, everything that waits, COMMIT (fsync)
+         ^------------------------- one wake-up for the whole group ---------------'
+
+While one commit waits for the disk, the next group gathers; the group is as large as the disk is slow. The write-ahead log is
+folded into the file by a second thread, so that no acknowledgement waits for that.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import queue
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from floe_sidecar.duplicates import RecentDigests
+from floe_sidecar.logs import log
+from floe_sidecar.spool import DeadLetter, Opening, Record, Spool
+
+_T = TypeVar("_T")
+
+_MOST_ORDERS = 512
+_CHECKPOINT_BYTES = 4 * 1024 * 1024
+_LARGEST_LOG_BYTES = 48 * 1024 * 1024
+_REOPEN_SECONDS = 1.0
+_FORGET_EVERY = 1024
+_DEAD_SHARE = 4
+"""Dead letters may fill one part in four of the spool's bound beside the queue; the oldest go first."""
+
+
+class SpoolFullError(Exception):
+    """The events would not fit into the bound; they were not kept."""
+
+
+class SpoolUnavailableError(Exception):
+    """The disk does not take the events now; they were not kept. The message is SQLite's or the system's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What became of an append: how many events were new and how many were there already."""
+
+    new: int
+    duplicates: int
+
+
+@dataclass(slots=True)
+class _Append:
+    records: Sequence[Record]
+    future: asyncio.Future[Stored]
+    fresh: Sequence[Record] = ()
+
+
+@dataclass(slots=True)
+class _Settle:
+    delivered: Sequence[int]
+    dead: Sequence[tuple[DeadLetter, bytes]]
+
+
+@dataclass(slots=True)
+class _Question:
+    ask: Callable[[Spool], Any]
+    future: asyncio.Future[Any]
+
+
+@dataclass(slots=True)
+class _Stop:
+    pass
+
+
+_Order = _Append | _Settle | _Question | _Stop
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """How full the spool is, as of the last commit; `failure` says why it takes nothing, if it does not."""
+
+    events: int = 0
+    size: int = 0
+    dead_letters: int = 0
+    dead_size: int = 0
+    failure: str = ""
+
+
+class Writer:
+    """The event loop's side of the spool. Its methods are called on the loop's thread and never wait."""
+
+    def __init__(
+        self,
+        spool: Spool,
+        *,
+        max_bytes: int,
+        duplicate_window_seconds: float,
+        on_commit: Callable[[float, int], None] = lambda seconds, dropped: None,
+        wall_clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.level = Level()
+        self.opening: Opening | None = None
+        self._spool = spool
+        self._max_bytes = max_bytes
+        self._window_seconds = duplicate_window_seconds
+        self._recent = RecentDigests(duplicate_window_seconds)
+        self._on_commit = on_commit
+        self._wall_clock = wall_clock
+        self._orders: queue.SimpleQueue[_Order] = queue.SimpleQueue()
+        self._loop = asyncio.get_running_loop()
+        self._listeners: list[Callable[[], None]] = []
+        self._is_open = False
+        self._failure = ""
+        self._tried_at = float("-inf")
+        self._unsettled: list[_Settle] = []
+        self._settled = 0
+        self._checkpointer = _Checkpointer(spool)
+        self._thread = threading.Thread(target=self._work, name="spool-writer", daemon=True)
+
+    async def start(self) -> None:
+        """Opens the spool and starts the thread; a disk that does not take it now is tried again with each append."""
+        self._thread.start()
+        await self.ask(lambda spool: spool.events, or_else=0)
+
+    def append(self, records: Sequence[Record]) -> asyncio.Future[Stored]:
+        """Keeps events; the future is done when they are durable, or fails with one of this module's errors."""
+        order = _Append(records, self._loop.create_future())
+        self._orders.put(order)
+        return order.future
+
+    def settle(self, delivered: Sequence[int], dead: Sequence[tuple[DeadLetter, bytes]] = ()) -> None:
+        """Takes events out; a dead letter comes with its digest, since it may be sent again by its owner."""
+        self._orders.put(_Settle(delivered, dead))
+
+    async def ask(self, question: Callable[[Spool], _T], *, or_else: _T) -> _T:
+        """What the spool answers after everything that was ordered before; `or_else` if it cannot be read now."""
+        order = _Question(question, self._loop.create_future())
+        self._orders.put(order)
+        answer = await order.future
+        return or_else if answer is _UNREADABLE else answer
+
+    def on_new_events(self, listener: Callable[[], None]) -> None:
+        """Calls back on the loop after each commit that added events."""
+        self._listeners.append(listener)
+
+    async def stop(self) -> None:
+        """Does what is still ordered, closes the file and ends the thread."""
+        self._orders.put(_Stop())
+        while self._thread.is_alive():  # its last wake-up may come before it has ended
+            await asyncio.sleep(0.005)
+
+    # What follows runs on the writer's thread.
+
+    def _work(self) -> None:
+        running = True
+        while running:
+            orders = self._gather()
+            running = not any(isinstance(order, _Stop) for order in orders)
+            self._carry_out(orders)
+        self._checkpointer.stop()
+        self._spool.close()
+
+    def _gather(self) -> list[_Order]:
+        orders = [self._orders.get()]
+        try:
+            while len(orders) < _MOST_ORDERS:
+                orders.append(self._orders.get_nowait())
+        except queue.Empty:
+            pass
+        return orders
+
+    def _carry_out(self, orders: list[_Order]) -> None:
+        appends = [order for order in orders if isinstance(order, _Append)]
+        settles = self._unsettled + [order for order in orders if isinstance(order, _Settle)]
+        answers: list[tuple[asyncio.Future[Any], Any]] = []
+        started = time.perf_counter()
+        dropped = self._write(appends, settles, answers) if appends or settles or not self._is_open else 0
+        seconds = time.perf_counter() - started
+        for order in orders:
+            if isinstance(order, _Question):
+                answers.append((order.future, self._answer(order)))
+        stored = any(isinstance(answer, Stored) and answer.new for _, answer in answers)
+        self._tell(answers, seconds if appends else None, dropped, stored=stored)
+
+    def _write(self, appends: list[_Append], settles: list[_Settle], answers: list[tuple[Any, Any]]) -> int:
+        """One transaction for everything; gives the number of dead letters that had to go."""
+        try:
+            self._make_open()
+            fitting = self._choose(appends, answers)
+            dropped = self._commit(fitting, settles)
+        except (sqlite3.Error, OSError) as error:
+            self._failed(error)
+            self._unsettled = settles
+            for order in appends:
+                for record in order.fresh:
+                    self._recent.forget(record.digest)
+                if not any(future is order.future for future, _ in answers):
+                    answers.append((order.future, SpoolUnavailableError(str(error))))
+            return 0
+        self._unsettled = []
+        if self._failure and appends:
+            self._failure = ""
+            log(logging.INFO, "the spool takes events again")
+        answers.extend(
+            (order.future, Stored(len(order.fresh), len(order.records) - len(order.fresh))) for order in fitting
+        )
+        return dropped
+
+    def _choose(self, appends: list[_Append], answers: list[tuple[Any, Any]]) -> list[_Append]:
+        """What fits into the bound; each order is kept whole or not at all."""
+        now, size, fitting = self._wall_clock(), self._spool.size, []
+        for order in appends:
+            fresh = []
+            for record in order.records:
+                if not self._recent.holds(record.digest, now):
+                    self._recent.add(record.digest, now)
+                    fresh.append(record)
+            order.fresh = fresh
+            needed = sum(record.size for record in fresh)
+            if fresh and size + needed > self._max_bytes:
+                for record in fresh:
+                    self._recent.forget(record.digest)
+                order.fresh = ()
+                answers.append((order.future, SpoolFullError()))
+            else:
+                size += needed
+                fitting.append(order)
+        return fitting
+
+    def _commit(self, appends: list[_Append], settles: list[_Settle]) -> int:
+        delivered = [sequence for settle in settles for sequence in settle.delivered]
+        dead = [letter for settle in settles for letter, _ in settle.dead]
+        records = [record for order in appends for record in order.fresh]
+        if not (records or delivered or dead):
+            return 0
+        dropped = 0
+        self._spool.make_durable(durable=bool(records or dead))
+        with self._spool.transaction():
+            if records:
+                self._spool.append(records)
+            if delivered or dead:
+                self._spool.settle(delivered, dead)
+                self._settled += len(delivered)
+            if dead:
+                dropped = self._spool.drop_oldest_dead_letters(self._max_bytes // _DEAD_SHARE)
+            if self._settled >= _FORGET_EVERY:
+                self._spool.forget_delivered()
+                self._settled = 0
+        for settle in settles:
+            for _, digest in settle.dead:
+                self._recent.forget(digest)
+        self._checkpointer.written(sum(record.size for record in records) + 64 * len(delivered))
+        return dropped
+
+    def _make_open(self) -> None:
+        if self._is_open:
+            return
+        now = time.monotonic()
+        if now - self._tried_at < _REOPEN_SECONDS:
+            raise OSError(self._failure)
+        self._tried_at = now
+        opening = self._spool.open()
+        self._is_open = True
+        since = self._wall_clock()
+        for digest, moment in self._spool.digests(since - self._window_seconds):
+            self._recent.add(digest, moment)
+        self._loop.call_soon_threadsafe(self._opened, opening)
+
+    def _failed(self, error: Exception) -> None:
+        text = str(error)
+        if text != self._failure:
+            log(logging.ERROR, "the spool takes no events", reason=text)
+        self._failure = text
+        if self._is_open and "full" in text:
+            self._checkpointer.make_room()
+        elif self._is_open:
+            # A damaged file is found and replaced by opening it; a disk that failed may be back by then.
+            self._spool.close()
+            self._is_open = False
+            if not isinstance(error, sqlite3.OperationalError | OSError):
+                self._tried_at = float("-inf")
+
+    def _answer(self, order: _Question) -> object:
+        try:
+            self._make_open()
+            return order.ask(self._spool)
+        except (sqlite3.Error, OSError) as error:
+            self._failed(error)
+            return _UNREADABLE
+
+    def _tell(self, answers: list[tuple[Any, Any]], seconds: float | None, dropped: int, *, stored: bool) -> None:
+        spool = self._spool
+        level = Level(spool.events, spool.size, spool.dead_letters, spool.dead_size, self._failure)
+        self._loop.call_soon_threadsafe(self._told, answers, level, seconds, dropped, stored)
+
+    # What follows runs on the event loop's thread again.
+
+    def _told(
+        self,
+        answers: list[tuple[asyncio.Future[Any], Any]],
+        level: Level,
+        seconds: float | None,
+        dropped: int,
+        stored: bool,  # noqa: FBT001 - call_soon_threadsafe passes no keywords
+    ) -> None:
+        self.level = level
+        if seconds is not None or dropped:
+            self._on_commit(seconds or 0.0, dropped)
+        for future, answer in answers:
+            if future.done():  # its owner has gone
+                continue
+            if isinstance(answer, Exception):
+                future.set_exception(answer)
+            else:
+                future.set_result(answer)
+        if stored:
+            for listener in self._listeners:
+                listener()
+
+    def _opened(self, opening: Opening) -> None:
+        self.opening = opening
+        if opening.set_aside is not None:
+            log(
+                logging.ERROR,
+                "the spool file was damaged and is set aside",
+                file=str(opening.set_aside),
+                recovered_events=opening.recovered,
+            )
+
+
+class _Checkpointer:
+    """Folds the write-ahead log into the file on a thread of its own, which starts when there is something to fold."""
+
+    def __init__(self, spool: Spool) -> None:
+        self._spool = spool
+        self._unfolded = 0
+        self._log_bytes = 0
+        self._wanted = threading.Semaphore(0)
+        self._thread: threading.Thread | None = None
+        self._running = True
+
+    def written(self, size: int) -> None:
+        """Notes that the log has grown; folds it here and now only if the thread cannot keep up."""
+        self._unfolded += size
+        self._log_bytes += size
+        if self._log_bytes > _LARGEST_LOG_BYTES:
+            self.make_room()
+        elif self._unfolded > _CHECKPOINT_BYTES:
+            self._unfolded = 0
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._fold, name="spool-checkpoint", daemon=True)
+                self._thread.start()
+            self._wanted.release()
+
+    def make_room(self) -> None:
+        """Folds the whole log on the writer's thread: nothing is written meanwhile, so it is empty afterwards."""
+        self._log_bytes = 0
+        self._unfolded = 0
+        try:
+            self._spool.checkpoint()
+        except sqlite3.Error as error:
+            log(logging.WARNING, "the write-ahead log could not be folded", reason=str(error))
+
+    def stop(self) -> None:
+        """Ends the thread."""
+        self._running = False
+        self._wanted.release()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _fold(self) -> None:
+        while True:
+            self._wanted.acquire()
+            if not self._running:
+                return
+            try:
+                connection = self._spool.connect_checkpointer()
+                _, pages, copied = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+                connection.close()
+                if pages == copied:
+                    self._log_bytes = 0
+            except sqlite3.Error as error:
+                log(logging.WARNING, "the write-ahead log could not be folded", reason=str(error))
+
+
+_UNREADABLE = object()
