@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
 # A check that was due while nobody ran is caught up within this time, so that a restart is not a burst.
 CATCH_UP = timedelta(seconds=5)
 

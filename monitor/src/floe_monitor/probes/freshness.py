@@ -1,0 +1,62 @@
+"""Asks how new the newest row of each promised table is."""
+
+from collections.abc import Callable
+from datetime import UTC, date, datetime
+from datetime import time as time_of_day
+from typing import Any
+
+from floe_core.errors import ConfigurationError, FloeError, ValidationError
+from floe_monitor.checks.freshness import FreshnessFacts, NewestRow
+from floe_monitor.contracts.model import Contract, FreshnessPromise
+from floe_monitor.probes.source import Source
+from floe_monitor.probes.sql import newest_row, timestamp_column
+
+
+async def observe_freshness(
+    contract: Contract, source: Source, *, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+) -> FreshnessFacts:
+    """One observation per promise; what cannot be read is told as a failure of that promise alone."""
+    return FreshnessFacts(tuple([await _observe(promise, source, clock) for promise in contract.freshness]))
+
+
+async def _observe(promise: FreshnessPromise, source: Source, clock: Callable[[], datetime]) -> NewestRow:
+    element = promise.element
+    try:
+        column = promise.column or await _found_column(promise, source)
+        element = f"{promise.table.name}.{column}"
+        rows = await source.rows(newest_row(promise.table.location.parts, column, source.dialect))
+        newest, observed_at = _values(rows)
+    except (ConfigurationError, ValidationError) as error:
+        return NewestRow(element, failure=error.what, is_configuration=True)
+    except FloeError as error:
+        return NewestRow(element, failure=error.what)
+    return NewestRow(element, observed_at=observed_at or clock(), newest=newest)
+
+
+async def _found_column(promise: FreshnessPromise, source: Source) -> str:
+    table = await source.table(str(promise.table.location))
+    column = timestamp_column(table.columns)
+    if column is None:
+        raise ConfigurationError(
+            f"Freshness of {promise.table.name} is declared and cannot be checked: no column tells when a row changed.",
+            remedy=f"Write `element: {promise.table.name}.<column>`.",
+        )
+    return column
+
+
+def _values(rows: list[tuple[Any, ...]]) -> tuple[datetime | None, datetime | None]:
+    """The newest timestamp and the source's clock; a clock without a zone is not used."""
+    if not rows:
+        return None, None
+    newest, now = _moment(rows[0][0]), _moment(rows[0][1])
+    return newest, now if now is not None and now.tzinfo is not None else None
+
+
+def _moment(value: object) -> datetime | None:
+    if value is None or isinstance(value, datetime):
+        return value
+    if isinstance(value, date):
+        return datetime.combine(value, time_of_day())  # a date's row may be as old as the day's first moment
+    raise ConfigurationError(
+        f"The column holds {type(value).__name__}, not a timestamp.", remedy="Name a timestamp column in `element`."
+    )

@@ -1,0 +1,92 @@
+"""A source: the compute and the catalog that the manifest names, asked in worker threads."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from floe_core.errors import ConfigurationError, plugin_boundary
+from floe_core.plugin_interfaces.catalog import CatalogPlugin, Table
+from floe_core.plugin_interfaces.compute import ComputeConfig, ComputePlugin, ConnectionResult
+from floe_monitor.probes.workers import Workers
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where contracts' tables are.
+
+    Attributes:
+        timeout: Bound of every single call (`check_timeout_seconds`).
+        connection: Connection values merged over the compute's own configuration.
+    """
+
+    name: str
+    compute: ComputePlugin | None
+    catalog: CatalogPlugin | None
+    workers: Workers
+    timeout: timedelta
+    connection: Mapping[str, Any] = field(default_factory=dict)
+
+    async def rows(self, sql: str) -> list[tuple[Any, ...]]:
+        """Rows of a read-only query.
+
+        Raises:
+            FloeError: See `ComputePlugin.fetch_rows`.
+        """
+        compute, config = self._compute()
+        seconds = self.timeout.total_seconds()
+
+        def fetch() -> list[tuple[Any, ...]]:
+            with plugin_boundary(compute.name, "fetch_rows"):
+                return compute.fetch_rows(config, sql, seconds)
+
+        return await self.workers.call(self.name, fetch, self.timeout)
+
+    async def ping(self) -> ConnectionResult:
+        """One probe of the compute.
+
+        Raises:
+            FloeError: It raised or hung.
+        """
+        compute, config = self._compute()
+
+        def validate() -> ConnectionResult:
+            with plugin_boundary(compute.name, "validate_connection"):
+                return compute.validate_connection(config)
+
+        return await self.workers.call(self.name, validate, self.timeout)
+
+    async def table(self, identifier: str) -> Table:
+        """A table's description by the catalog.
+
+        Raises:
+            FloeError: There is no catalog, no such table, or the catalog cannot be reached.
+        """
+        catalog = self.catalog
+        if catalog is None:
+            raise ConfigurationError("The manifest names no catalog.", remedy="Set `plugins.catalog`.")
+
+        def load() -> Table:
+            with plugin_boundary(catalog.name, "load_table"):
+                connected = catalog.connect({})
+                try:
+                    return connected.load_table(identifier)
+                finally:
+                    connected.close()
+
+        return await self.workers.call(self.name, load, self.timeout)
+
+    @property
+    def dialect(self) -> str:
+        """The compute's dialect as sqlglot names it; empty without a compute."""
+        return self.compute.sql_dialect if self.compute else ""
+
+    def _compute(self) -> tuple[ComputePlugin, ComputeConfig]:
+        if self.compute is None:
+            raise ConfigurationError("The manifest names no compute.", remedy="Set `plugins.compute`.")
+        config = ComputeConfig(
+            plugin=self.compute.name,
+            timeout_seconds=self.timeout.total_seconds(),
+            connection=dict(self.connection),
+        )
+        return self.compute, config

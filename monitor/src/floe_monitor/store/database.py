@@ -1,0 +1,80 @@
+"""The database: connecting and migrating. One dialect, PostgreSQL through asyncpg."""
+
+from collections.abc import Callable
+
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from floe_core.errors import ConfigurationError
+
+# Any number, but the same in every process that migrates (`pg_advisory_xact_lock`).
+_MIGRATION_LOCK = 0x666C6F65
+_CONNECT_SECONDS = 5
+_COMMAND_SECONDS = 30
+
+
+def open_engine(url: str, *, pool_size: int = 5) -> AsyncEngine:
+    """An engine for a PostgreSQL URL; nothing is connected yet.
+
+    Raises:
+        ConfigurationError: It is no PostgreSQL URL. The URL is not shown: it may hold a password.
+    """
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        parsed = None
+    if parsed is None or parsed.get_backend_name() != "postgresql":
+        raise ConfigurationError(
+            "The database URL is not one of PostgreSQL.",
+            remedy="Write postgresql://user:password@host:5432/database, or leave it out for an embedded database.",
+        )
+    return create_async_engine(
+        parsed.set(drivername="postgresql+asyncpg"),
+        pool_size=pool_size,
+        pool_pre_ping=True,
+        connect_args={
+            "timeout": _CONNECT_SECONDS,
+            "command_timeout": _COMMAND_SECONDS,
+            "server_settings": {"application_name": "floe-monitor"},
+        },
+    )
+
+
+async def upgrade(engine: AsyncEngine, revision: str = "head") -> None:
+    """Brings the schema to a revision; processes that start together wait for each other."""
+    await _migrate(engine, lambda config: command.upgrade(config, revision))
+
+
+async def downgrade(engine: AsyncEngine, revision: str) -> None:
+    """Takes the schema back to a revision, `base` for an empty database."""
+    await _migrate(engine, lambda config: command.downgrade(config, revision))
+
+
+async def is_current(engine: AsyncEngine) -> bool:
+    """Whether the schema is what this version expects."""
+    async with engine.connect() as connection:
+        found = await connection.run_sync(lambda sync: MigrationContext.configure(sync).get_current_revision())
+    return found == ScriptDirectory.from_config(_config()).get_current_head()
+
+
+async def _migrate(engine: AsyncEngine, action: Callable[[Config], None]) -> None:
+    def run(connection: Connection) -> None:
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
+        config = _config()
+        config.attributes["connection"] = connection
+        action(config)
+
+    async with engine.begin() as connection:
+        await connection.run_sync(run)
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", "floe_monitor:store/migrations")
+    return config

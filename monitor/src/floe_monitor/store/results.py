@@ -1,0 +1,231 @@
+"""Writes runs of checks: result, violations, episodes, outbox and SLA state of a run in one transaction."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+from sqlalchemy import insert, select, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from floe_core.plugin_interfaces.alert_channel import AlertKind
+from floe_monitor.alerts.episodes import Step
+from floe_monitor.checks.model import CheckStatus, Outcome
+from floe_monitor.contracts.model import Contract
+from floe_monitor.store.records import CheckRun
+from floe_monitor.store.tables import CheckResult, EpisodeRow, OutboxRow, RegisteredContract, SlaStatus, Violation
+
+
+async def register(engine: AsyncEngine, contracts: Sequence[Contract], now: datetime) -> None:
+    """Makes these contracts the watched ones; others stay, inactive, with their history."""
+    async with engine.begin() as connection:
+        await connection.execute(update(RegisteredContract).values(active=False))
+        for contract in contracts:
+            statement = upsert(RegisteredContract).values(
+                contract_name=contract.id.name,
+                contract_version=contract.id.version,
+                contract_data=without_nul(contract.document),
+                registered_at=now,
+                active=True,
+            )
+            await connection.execute(
+                statement.on_conflict_do_update(
+                    index_elements=["contract_name", "contract_version"],
+                    set_={"contract_data": statement.excluded.contract_data, "active": True},
+                )
+            )
+
+
+async def record(engine: AsyncEngine, runs: Iterable[CheckRun]) -> None:
+    """Stores runs in one transaction; a run that is stored already is left as it is."""
+    async with engine.begin() as connection:
+        for run in runs:
+            if await _insert_result(connection, run):
+                told = await _store_steps(connection, run)
+                await _insert_violations(connection, run)
+                await _insert_alerts(connection, run, told)
+                await _store_sla(connection, run)
+
+
+def _identity(run: CheckRun) -> dict[str, str]:
+    return {"contract_name": run.contract.id.name, "contract_version": run.contract.id.version}
+
+
+async def _insert_result(connection: AsyncConnection, run: CheckRun) -> bool:
+    statement = (
+        upsert(CheckResult)
+        .values(
+            id=run.id,
+            **_identity(run),
+            check_type=run.check.value,
+            status=run.verdict.status.value,
+            planned_at=run.planned_at,
+            checked_at=run.checked_at,
+            duration_seconds=run.duration.total_seconds(),
+            details=without_nul(_details(run)),
+        )
+        .on_conflict_do_nothing(index_elements=["id"])
+        .returning(CheckResult.id)
+    )
+    return (await connection.execute(statement)).first() is not None
+
+
+def _details(run: CheckRun) -> dict[str, Any]:
+    return {
+        **run.verdict.details,
+        "outcomes": [
+            {
+                "element": outcome.element,
+                "status": outcome.status.value,
+                "measure": outcome.measure,
+                "threshold": outcome.threshold,
+                "reason": outcome.reason or None,
+            }
+            for outcome in run.verdict.outcomes
+        ],
+    }
+
+
+async def _store_steps(connection: AsyncConnection, run: CheckRun) -> set[UUID]:
+    """Stores the episodes' states; returns the ids of those that are ours.
+
+    Should two processes watch one contract, the index on open episodes lets one of them open it, and only that one's
+    alerts leave.
+    """
+    ours: set[UUID] = set()
+    for step in run.steps:
+        if await (_open_episode if step.told is AlertKind.OPENED else _change_episode)(connection, run, step):
+            ours.add(step.episode.id)
+    return ours
+
+
+async def _open_episode(connection: AsyncConnection, run: CheckRun, step: Step) -> bool:
+    episode = step.episode
+    statement = (
+        upsert(EpisodeRow)
+        .values(
+            id=episode.id,
+            **_identity(run),
+            check_type=run.check.value,
+            element=episode.element or "",
+            severity=episode.severity.value,
+            message=episode.message,
+            opened_at=episode.opened_at,
+            broken_at=episode.broken_at,
+        )
+        .on_conflict_do_nothing()
+        .returning(EpisodeRow.id)
+    )
+    return (await connection.execute(statement)).first() is not None
+
+
+async def _change_episode(connection: AsyncConnection, run: CheckRun, step: Step) -> bool:
+    episode = step.episode
+    values: dict[str, Any] = {
+        "severity": episode.severity.value,
+        "message": episode.message,
+        "broken_at": episode.broken_at,
+        "closed_at": episode.closed_at,
+    }
+    if step.told is AlertKind.ESCALATED:
+        values["escalated_at"] = run.checked_at
+    found = await connection.execute(
+        update(EpisodeRow).where(EpisodeRow.id == episode.id).values(values).returning(EpisodeRow.id)
+    )
+    return found.first() is not None
+
+
+async def _insert_violations(connection: AsyncConnection, run: CheckRun) -> None:
+    episodes = {step.episode.element: step.episode.id for step in run.steps}
+    for outcome in run.verdict.outcomes:
+        if (finding := outcome.finding) is None:
+            continue
+        await connection.execute(
+            insert(Violation).values(
+                id=uuid4(),
+                **_identity(run),
+                violation_type=run.check.value,
+                severity=finding.severity.value,
+                message=finding.message,
+                element=finding.element,
+                expected_value=finding.expected,
+                actual_value=finding.actual,
+                affected_consumers=list(run.contract.consumers),
+                detected_at=run.checked_at,
+                check_result_id=run.id,
+                episode_id=episodes.get(outcome.element),
+            )
+        )
+
+
+async def _insert_alerts(connection: AsyncConnection, run: CheckRun, ours: set[UUID]) -> None:
+    for alert in run.alerts:
+        if alert.episode_id in ours:
+            await connection.execute(
+                insert(OutboxRow).values(
+                    id=UUID(alert.event.id),
+                    episode_id=alert.episode_id,
+                    position=alert.position,
+                    channel=alert.channel,
+                    kind=alert.event.kind.value,
+                    event=without_nul(alert.event.model_dump(mode="json")),
+                    created_at=run.checked_at,
+                    due_at=run.checked_at,
+                    attempts=0,
+                )
+            )
+
+
+async def _store_sla(connection: AsyncConnection, run: CheckRun) -> None:
+    for outcome in run.verdict.outcomes:
+        statement = upsert(SlaStatus).values(**_sla_values(run, outcome))
+        failures = SlaStatus.consecutive_failures + 1 if outcome.status is CheckStatus.FAIL else 0
+        await connection.execute(
+            statement.on_conflict_do_update(
+                index_elements=["contract_name", "contract_version", "check_type", "element"],
+                set_={
+                    "status": statement.excluded.status,
+                    "current_value": statement.excluded.current_value,
+                    "threshold": statement.excluded.threshold,
+                    "last_check_time": statement.excluded.last_check_time,
+                    "consecutive_failures": failures,
+                },
+                where=SlaStatus.last_check_time <= run.checked_at,
+            )
+        )
+
+
+def _sla_values(run: CheckRun, outcome: Outcome) -> dict[str, Any]:
+    return {
+        **_identity(run),
+        "check_type": run.check.value,
+        "element": outcome.element or "",
+        "status": outcome.status.value,
+        "current_value": outcome.measure,
+        "threshold": outcome.threshold,
+        "last_check_time": run.checked_at,
+        "consecutive_failures": int(outcome.status is CheckStatus.FAIL),
+    }
+
+
+def without_nul(value: Any) -> Any:
+    """The document without NUL characters, which PostgreSQL's jsonb refuses."""
+    if isinstance(value, str):
+        return value.replace("\x00", "")
+    if isinstance(value, dict):
+        return {without_nul(key): without_nul(entry) for key, entry in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [without_nul(entry) for entry in value]
+    return value
+
+
+async def active_contracts(engine: AsyncEngine) -> tuple[str, ...]:
+    """Identities of the contracts that are watched."""
+    async with engine.connect() as connection:
+        rows = await connection.execute(
+            select(RegisteredContract.contract_name, RegisteredContract.contract_version).where(
+                RegisteredContract.active
+            )
+        )
+        return tuple(sorted(f"{name}:{version}" for name, version in rows))

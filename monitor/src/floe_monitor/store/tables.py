@@ -1,0 +1,167 @@
+"""The tables. Every contract is named by name and version (`ContractId`); times are aware.
+
+Results and violations are kept for `retention_days` and go by their own times; episodes and the outbox refer to each
+other. No foreign key leads to results: dropping old ones must never fail because a violation still names one.
+"""
+
+from datetime import datetime
+from typing import Any, ClassVar
+from uuid import UUID
+
+from sqlalchemy import DateTime, Double, ForeignKey, Index, Integer, MetaData, String, Text, Uuid, text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+_NAME = String(255)
+_VERSION = String(50)
+_WORD = String(50)
+_TIME = DateTime(timezone=True)
+
+
+class Table(DeclarativeBase):
+    """All tables, with constraint names that migrations can rely on."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "pk": "pk_%(table_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        }
+    )
+    type_annotation_map: ClassVar[dict[Any, Any]] = {
+        datetime: _TIME,
+        float: Double,
+        dict[str, Any]: JSONB,
+        list[Any]: JSONB,
+        UUID: Uuid,
+    }
+
+
+class RegisteredContract(Table):
+    """A contract that is or was watched; unregistering keeps it."""
+
+    __tablename__ = "registered_contracts"
+
+    contract_name: Mapped[str] = mapped_column(_NAME, primary_key=True)
+    contract_version: Mapped[str] = mapped_column(_VERSION, primary_key=True)
+    contract_data: Mapped[dict[str, Any]]
+    registered_at: Mapped[datetime]
+    active: Mapped[bool]
+
+
+class CheckResult(Table):
+    """One run of one check."""
+
+    __tablename__ = "contract_check_results"
+    __table_args__ = (
+        Index("ix_contract_check_results_contract", "contract_name", "contract_version", "check_type", "checked_at"),
+        Index("ix_contract_check_results_type", "check_type", "checked_at"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    contract_name: Mapped[str] = mapped_column(_NAME)
+    contract_version: Mapped[str] = mapped_column(_VERSION)
+    check_type: Mapped[str] = mapped_column(_WORD)
+    status: Mapped[str] = mapped_column(_WORD)
+    planned_at: Mapped[datetime]
+    checked_at: Mapped[datetime]
+    duration_seconds: Mapped[float]
+    details: Mapped[dict[str, Any]]
+
+
+class Violation(Table):
+    """A finding of a run; names and aggregates only (FR-025)."""
+
+    __tablename__ = "contract_violations"
+    __table_args__ = (
+        Index("ix_contract_violations_contract", "contract_name", "contract_version", "detected_at"),
+        Index("ix_contract_violations_severity", "severity", "detected_at"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    contract_name: Mapped[str] = mapped_column(_NAME)
+    contract_version: Mapped[str] = mapped_column(_VERSION)
+    violation_type: Mapped[str] = mapped_column(_WORD)
+    severity: Mapped[str] = mapped_column(_WORD)
+    message: Mapped[str] = mapped_column(Text)
+    element: Mapped[str | None] = mapped_column(Text)
+    expected_value: Mapped[str | None] = mapped_column(Text)
+    actual_value: Mapped[str | None] = mapped_column(Text)
+    affected_consumers: Mapped[list[Any]]
+    detected_at: Mapped[datetime]
+    check_result_id: Mapped[UUID]
+    episode_id: Mapped[UUID | None]
+
+
+class EpisodeRow(Table):
+    """One trouble of one promise; at most one is open."""
+
+    __tablename__ = "contract_episodes"
+    __table_args__ = (
+        Index(
+            "uq_contract_episodes_open",
+            "contract_name",
+            "contract_version",
+            "check_type",
+            "element",
+            unique=True,
+            postgresql_where=text("closed_at IS NULL"),
+        ),
+        Index("ix_contract_episodes_contract", "contract_name", "contract_version", "opened_at"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    contract_name: Mapped[str] = mapped_column(_NAME)
+    contract_version: Mapped[str] = mapped_column(_VERSION)
+    check_type: Mapped[str] = mapped_column(_WORD)
+    element: Mapped[str] = mapped_column(Text, doc="Empty where the check has one promise only")
+    severity: Mapped[str] = mapped_column(_WORD)
+    message: Mapped[str] = mapped_column(Text)
+    opened_at: Mapped[datetime]
+    broken_at: Mapped[datetime | None]
+    escalated_at: Mapped[datetime | None]
+    closed_at: Mapped[datetime | None]
+
+
+class OutboxRow(Table):
+    """One alert for one channel; its id is the event's id, however often it is sent."""
+
+    __tablename__ = "contract_alert_outbox"
+    __table_args__ = (
+        Index(
+            "ix_contract_alert_outbox_waiting",
+            "due_at",
+            postgresql_where=text("sent_at IS NULL AND given_up_at IS NULL"),
+        ),
+        Index("ix_contract_alert_outbox_episode", "episode_id", "channel", "position"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    episode_id: Mapped[UUID] = mapped_column(ForeignKey("contract_episodes.id", ondelete="CASCADE"))
+    position: Mapped[int] = mapped_column(Integer, doc="Order of the alerts of one episode")
+    channel: Mapped[str] = mapped_column(_NAME)
+    kind: Mapped[str] = mapped_column(_WORD)
+    event: Mapped[dict[str, Any]]
+    created_at: Mapped[datetime]
+    due_at: Mapped[datetime]
+    attempts: Mapped[int]
+    claimed_by: Mapped[UUID | None]
+    claimed_until: Mapped[datetime | None]
+    sent_at: Mapped[datetime | None]
+    given_up_at: Mapped[datetime | None]
+
+
+class SlaStatus(Table):
+    """How a promise stands now."""
+
+    __tablename__ = "contract_sla_status"
+
+    contract_name: Mapped[str] = mapped_column(_NAME, primary_key=True)
+    contract_version: Mapped[str] = mapped_column(_VERSION, primary_key=True)
+    check_type: Mapped[str] = mapped_column(_WORD, primary_key=True)
+    element: Mapped[str] = mapped_column(Text, primary_key=True)
+    status: Mapped[str] = mapped_column(_WORD)
+    current_value: Mapped[float | None]
+    threshold: Mapped[float | None]
+    last_check_time: Mapped[datetime]
+    consecutive_failures: Mapped[int]
