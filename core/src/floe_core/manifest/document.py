@@ -46,7 +46,9 @@ class Document:
     def _as_written(self, path: KeyPath) -> KeyPath:
         for length in range(len(path), 0, -1):
             if (origin := self.origins.get(path[:length])) is not None:
-                return origin + path[length:]
+                # What a migration made of one scalar has no parts of its own in the text.
+                has_parts = any(len(known) > len(origin) and known[: len(origin)] == origin for known in self.positions)
+                return origin + path[length:] if has_parts else origin
         return path
 
 

@@ -115,7 +115,7 @@ class PluginRegistry:
             try:
                 self.plugin_class(entry.kind, entry.name)
             except ConfigurationError as error:
-                unusable.append(BrokenPlugin(entry, f"{error.what} {error.remedy or ''}".rstrip()))
+                unusable.append(BrokenPlugin(entry, str(error.details.get("reason", error.what))))
         return tuple(unusable)
 
     def plugin_class(self, kind: PluginKind, name: str) -> type[PluginMetadata]:
@@ -259,7 +259,7 @@ def _unusable(kind: PluginKind, point: EntryPoint, reason: str) -> Configuration
     return ConfigurationError(
         f"The {kind} plugin {point.name!r} of {_entry(kind, point).distribution} cannot be used: {reason}.",
         remedy="Upgrade or reinstall the distribution.",
-        details={"plugin": point.name, "kind": str(kind)},
+        details={"plugin": point.name, "kind": str(kind), "reason": reason},
     )
 
 
