@@ -29,6 +29,15 @@ class Body:
         if self._encoding not in {"", "identity", "gzip", "x-gzip", "deflate"}:
             raise BodyRefusedError(415, "encoding", "Content-Encoding is neither gzip nor deflate")
 
+    def announce(self, size: int) -> None:
+        """Takes the size that the client says; a body that is too large need not come.
+
+        Raises:
+            BodyRefusedError: It is too large.
+        """
+        if size > self._max_bytes:
+            raise self._too_large()
+
     def add(self, chunk: bytes) -> None:
         """Takes the next bytes off the wire.
 
@@ -69,15 +78,19 @@ class Body:
     def _begin(self, first: bytes) -> zlib._Decompress:
         if self._encoding != "deflate":
             return zlib.decompressobj(_GZIP)
-        # RFC 9110 means a zlib stream by "deflate", many clients send a bare one; a zlib header's first byte ends in 8.
-        return zlib.decompressobj(zlib.MAX_WBITS if first[0] & 0x0F == 8 and first[0] >> 4 <= 7 else -zlib.MAX_WBITS)  # noqa: PLR2004 - RFC 1950 2.2
+        # RFC 9110 means a zlib stream by "deflate", many clients send a bare one; RFC 1950 2.2 tells them apart.
+        is_zlib = first[0] & 0x0F == zlib.DEFLATED and first[0] >> 4 <= zlib.MAX_WBITS - 8
+        return zlib.decompressobj(zlib.MAX_WBITS if is_zlib else -zlib.MAX_WBITS)
 
     def _keep(self, part: bytes) -> None:
         self.size += len(part)
         if self.size > self._max_bytes:
-            raise BodyRefusedError(413, "too_large", f"the body is larger than {self._max_bytes} bytes")
+            raise self._too_large()
         if part:
             self._parts.append(part)
+
+    def _too_large(self) -> BodyRefusedError:
+        return BodyRefusedError(413, "too_large", f"the body is larger than {self._max_bytes} bytes")
 
 
 def _not_as_encoded(encoding: str) -> BodyRefusedError:

@@ -1,7 +1,7 @@
 """A small HTTP/1.1 client on httptools: posts a body, keeps connections alive, reads the beginning of the answer.
 
-It exists because of its size: `httpcore` brings h11, anyio and `ssl` even for plain HTTP, 7 MiB in each pod. Names are resolved on
-a daemon thread, so that a name server that does not answer never holds up the end of the process.
+It exists because of its size: `httpcore` brings h11, anyio and `ssl` even for plain HTTP, 7 MiB in each pod. Names
+are resolved on a daemon thread, so that a name server that does not answer never holds up the end of the process.
 """
 
 from __future__ import annotations
@@ -143,17 +143,21 @@ class _Connection(asyncio.Protocol):
             self._finish(None)
 
     def on_header(self, name: bytes, value: bytes) -> None:
+        """One header of the answer."""
         if name.lower() == b"retry-after":
             self._retry_after = value.decode("latin-1")
 
     def on_body(self, chunk: bytes) -> None:
+        """A part of its body."""
         if len(self._detail) < _DETAIL_BYTES:
             self._detail += chunk[: _DETAIL_BYTES - len(self._detail)]
 
     def on_headers_complete(self) -> None:
+        """Its status is known."""
         self._status = self._parser.get_status_code()
 
     def on_message_complete(self) -> None:
+        """It is complete."""
         if self._status < 200:  # noqa: PLR2004 - an interim answer; the real one follows
             self._status, self._retry_after, self._detail = 0, "", b""
             return

@@ -14,7 +14,7 @@ _USABLE = re.compile(r"[!-~]+")
 
 
 class ApiKey:
-    """The key as it is now. A Secret volume swaps its files in one step; the file is looked at once a second at most."""
+    """The key as it is now. A Secret volume swaps its files in one step; it is looked at once a second at most."""
 
     def __init__(self, file: Path | None, fallback: str, *, clock: Clock) -> None:
         self._file = file

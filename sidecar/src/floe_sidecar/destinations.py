@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import ssl
 
 _PLACEHOLDER = "${api_key}"
+_SHORTEST_SECRET = 8
 
 
 class Destination(Protocol):
@@ -80,8 +81,9 @@ class Backend:
 
     def _without_secrets(self, detail: str, key: str) -> str:
         """A backend may repeat what it was sent."""
-        secrets = [key, *(value for value in self._headers.values() if len(value) >= 8)]  # noqa: PLR2004 - no secret is shorter
-        for secret in filter(None, secrets):
+        for secret in (key, *(value for value in self._headers.values() if len(value) >= _SHORTEST_SECRET)):
+            if not secret:
+                continue
             detail = detail.replace(secret, MARK.decode())
         return redact(detail.encode()).decode(errors="replace")
 

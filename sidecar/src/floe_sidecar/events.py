@@ -1,8 +1,8 @@
 """What the relay has to know of an OpenLineage event: which run it belongs to and how far it follows the specification.
 
-Nothing else is modelled; the event's bytes travel as they came. An event is refused only if it is not JSON or names neither
-a job nor a dataset. Everything else is forwarded and counted by level, because backends accept far more than the
-specification does (Marquez takes events without schemaURL or without a time zone).
+Nothing else is modelled; the event's bytes travel as they came. An event is refused only if it is not JSON or names
+neither a job nor a dataset. Everything else is forwarded and counted by level, because backends accept far more than
+the specification does (Marquez takes events without schemaURL or without a time zone).
 """
 
 from __future__ import annotations

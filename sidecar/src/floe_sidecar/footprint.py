@@ -1,7 +1,8 @@
 """Keeps the process small: every MiB here is paid once in each pod.
 
-Measured on CPython 3.11: `ssl` with libcrypto costs 4.4 MiB and asyncio imports it whenever it can; `typing_extensions`,
-which msgspec imports if some other package brought it, costs 5.2 MiB. All of them are optional to their importers.
+Measured on CPython 3.11: `ssl` with libcrypto costs 4.4 MiB and asyncio imports it whenever it can;
+`typing_extensions`, which msgspec imports if some other package brought it, costs 5.2 MiB. All of them are optional
+to their importers.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ _THREAD_STACK_BYTES = 512 * 1024
 def lean_imports(*, tls: bool) -> Iterator[None]:
     """Modules that are first imported inside do without what they can do without.
 
-    asyncio and hashlib are written to work in a Python that was built without OpenSSL: the same `ImportError` is raised here.
-    What is already loaded stays, and what is hidden can be imported again afterwards.
+    asyncio and hashlib are written to work in a Python that was built without OpenSSL: the same `ImportError` is
+    raised here. What is already loaded stays, and what is hidden can be imported again afterwards.
     """
     names = _OPTIONAL_ALWAYS if tls else _OPTIONAL_ALWAYS + _OPTIONAL_WITHOUT_TLS
     hidden = [name for name in names if name not in sys.modules]

@@ -12,7 +12,8 @@ import msgspec
 
 from floe_sidecar.delivery import Delivery
 from floe_sidecar.destinations import Destination
-from floe_sidecar.http import Request, Respond, Response, Server
+from floe_sidecar.http import Respond, Server
+from floe_sidecar.messages import Request, Response
 from floe_sidecar.metrics import Clock, Metrics
 from floe_sidecar.receiver import fault
 from floe_sidecar.writer import Writer

@@ -1,8 +1,8 @@
 """HTTP/1.1 for the application and for people: a small protocol on httptools, with every bound that a server needs.
 
-Keep-alive and pipelining (requests are passed on as they are complete, answers leave in the order of the requests), chunked
-and compressed bodies, `Expect: 100-continue`. What is too large, too slow or not HTTP gets an answer and then the end of its
-connection. What a request means is the handler's business.
+Keep-alive and pipelining (requests are passed on as they are complete, answers leave in the order of the requests),
+chunked and compressed bodies, `Expect: 100-continue`. What is too large, too slow or not HTTP gets an answer and then
+the end of its connection. What a request means is the handler's business.
 """
 
 from __future__ import annotations
@@ -10,63 +10,17 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import httptools
 
 from floe_sidecar.bodies import Body, BodyRefusedError
+from floe_sidecar.messages import Request, Response
 
-_PHRASES = {
-    200: "OK",
-    201: "Created",
-    400: "Bad Request",
-    404: "Not Found",
-    405: "Method Not Allowed",
-    408: "Request Timeout",
-    413: "Content Too Large",
-    415: "Unsupported Media Type",
-    431: "Request Header Fields Too Large",
-    500: "Internal Server Error",
-    503: "Service Unavailable",
-}
 _READ_HEADERS = frozenset({b"content-encoding", b"content-length", b"expect"})
 _MOST_PIPELINED = 64
 _LINGER_SECONDS = 2.0
-_CREATED = b"HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n"
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """A complete request; `body` is inflated, `received_at` the loop's time of its last byte."""
-
-    method: str
-    path: str
-    body: bytes
-    received_at: float
-
-
-@dataclass(frozen=True, slots=True)
-class Response:
-    """An answer; `headers` beside type and length, which are set here."""
-
-    status: int
-    body: bytes = b""
-    content_type: str = "application/json"
-    headers: Mapping[str, str] = field(default_factory=dict)
-
-    def encode(self, *, close: bool, with_body: bool) -> bytes:
-        """The bytes on the wire."""
-        if self.status == 201 and not (close or self.body or self.headers):  # noqa: PLR2004 - the ack, the usual answer
-            return _CREATED
-        lines = [f"HTTP/1.1 {self.status} {_PHRASES[self.status]}", f"Content-Length: {len(self.body)}"]
-        if self.body:
-            lines.append(f"Content-Type: {self.content_type}")
-        lines += [f"{name}: {value}" for name, value in self.headers.items()]
-        if close:
-            lines.append("Connection: close")
-        head = "\r\n".join([*lines, "", ""]).encode("latin-1")
-        return head + self.body if with_body else head
 
 
 Respond = Callable[[Response], None]
@@ -119,7 +73,7 @@ class Server:
         if self._listener is not None:
             self._listener.close()
         deadline = self.now() + within_seconds
-        while any(connection.owes_an_answer for connection in self.connections) and self.now() < deadline:
+        while any(connection.owes_an_answer for connection in self.connections) and self.now() < deadline:  # noqa: ASYNC110 - once, at the end
             await asyncio.sleep(0.005)
         for connection in list(self.connections):
             connection.end()
@@ -249,6 +203,7 @@ class Connection(asyncio.Protocol):
         self.flush()
 
     def on_message_begin(self) -> None:
+        """A request begins."""
         self._in_header = True
         self._header_bytes = self._fed_in_header = 0
         self._url = b""
@@ -256,25 +211,26 @@ class Connection(asyncio.Protocol):
         self._request_since = self.server.now()
 
     def on_url(self, url: bytes) -> None:
+        """A part of its target."""
         self._url += url
         self._count_header(len(url))
 
     def on_header(self, name: bytes, value: bytes) -> None:
+        """One of its headers."""
         self._count_header(len(name) + len(value) + 4)
         name = name.lower()
         if name in _READ_HEADERS:
             self._headers[name] = value
 
     def on_headers_complete(self) -> None:
+        """Its headers are complete: what can be refused is refused before the body comes."""
         self._in_header = False
         if self._discarding:
             return
         headers, bounds = self._headers, self.server.bounds
         try:
-            length = int(headers.get(b"content-length", b"0"))
-            if length > bounds.body_max_bytes:
-                raise BodyRefusedError(413, "too_large", f"the body is larger than {bounds.body_max_bytes} bytes")
             self._body = Body(headers.get(b"content-encoding", b"").decode("latin-1"), bounds.body_max_bytes)
+            self._body.announce(int(headers.get(b"content-length", b"0")))
         except BodyRefusedError as error:
             self._refuse(error.status, error.reason, str(error))
             return
@@ -283,6 +239,7 @@ class Connection(asyncio.Protocol):
             self.flush()
 
     def on_body(self, chunk: bytes) -> None:
+        """A part of its body."""
         if self._discarding or self._body is None:
             return
         before = self._body.size
@@ -297,6 +254,7 @@ class Connection(asyncio.Protocol):
             self._refuse(503, "memory", "too many bytes of requests are being received at once")
 
     def on_message_complete(self) -> None:
+        """It is complete and goes to the handler."""
         if self._discarding or self._body is None:
             return
         try:

@@ -1,7 +1,7 @@
 """Which event may be sent next: in order within a run, and no run waits for another.
 
-A lane is a run that has events to send. Pure: no clock, no disk, no network. Of a long queue only a bounded window is in
-memory; what a lane leaves out stays in the spool and is read again when the lane needs it.
+A lane is a run that has events to send. Pure: no clock, no disk, no network. Of a long queue only a bounded window is
+in memory; what a lane leaves out stays in the spool and is read again when the lane needs it.
 
     spool --admit--> lane [e1 e2 e3] --take--> sending e1 --passed--> e2 is next
                           '-- parked: e1 … stay in the spool until the lane is due, then `wants` says what to read
@@ -106,7 +106,7 @@ class Lanes:
             del self._lanes[lane.run]
 
     def take(self) -> tuple[Lane, Queued] | None:
-        """The next event to send, of the lane that has waited longest; its lane sends nothing else until it is settled."""
+        """The next event to send, of the lane that has waited longest, which sends nothing else until it is settled."""
         if not self._ready:
             return None
         lane = self._ready.popleft()

@@ -1,7 +1,7 @@
 """Log lines as JSON objects on standard error; standard output belongs to the console delivery.
 
-Callers log changes of state (backend lost, backend back, spool full), never each event, so that an outage of a day stays
-readable. Values are counts, ports, paths and reasons; bodies, headers and keys are never passed in.
+Callers log changes of state (backend lost, backend back, spool full), never each event, so that an outage of a day
+stays readable. Values are counts, ports, paths and reasons; bodies, headers and keys are never passed in.
 """
 
 from __future__ import annotations

@@ -18,7 +18,8 @@ from collections.abc import Callable
 import msgspec
 
 from floe_sidecar import events
-from floe_sidecar.http import Request, Respond, Response
+from floe_sidecar.http import Respond
+from floe_sidecar.messages import Request, Response
 from floe_sidecar.metrics import Clock, Metrics
 from floe_sidecar.redaction import redact
 from floe_sidecar.spool import Record

@@ -1,8 +1,8 @@
 """Cuts credentials out of an event's bytes before they are stored: out of URLs, SQL, messages and environment facets.
 
-Works on the JSON text itself, so that nothing else changes by a byte, and leaves valid JSON behind. The cost is bounded:
-a body without any of the words below is only searched, and each occurrence of a word is looked at once, forward, by a pattern
-without nested repetition.
+Works on the JSON text itself, so that nothing else changes by a byte, and leaves valid JSON behind. The cost is
+bounded: a body without any of the words below is only searched, and each occurrence of a word is looked at once,
+forward, by a pattern without nested repetition.
 
 | found in | what is cut |
 |---|---|

@@ -9,8 +9,8 @@
 | 408, 425, 500, 502, 504 and other 5xx | the backend, or this event: its run waits; all wait if nothing passes |
 | other 4xx, 3xx | this event: a dead letter |
 
-An event that is answered 5xx again and again while events of other runs pass becomes a dead letter too: Marquez answers 500 to
-events that it will never take.
+An event that is answered 5xx again and again while events of other runs pass becomes a dead letter too: Marquez
+answers 500 to events that it will never take.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _AGAIN = frozenset({408, 425})
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back: a status, or none and why. `retry_after` is the header as it came, `detail` the body's beginning."""
+    """What came back: a status, or none and why. `retry_after` is the header, `detail` the body's beginning."""
 
     status: int | None
     retry_after: str = ""
@@ -99,8 +99,8 @@ class Backoff:
 class Breaker:
     """Whether the backend may be asked at all. One delay is shared by everything that goes there.
 
-    closed: as many requests as wanted. After failures it is open until a moment, then half open: one request, of another run
-    each time, and its answer decides.
+    closed: as many requests as wanted. After failures it is open until a moment, then half open: one request, of
+    another run each time, and its answer decides.
     """
 
     def __init__(self, backoff: Backoff) -> None:

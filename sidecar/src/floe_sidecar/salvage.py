@@ -10,6 +10,7 @@ from pathlib import Path
 
 from floe_sidecar.events import digest as digest_of
 
+_READ = "SELECT e.sequence, e.run, e.digest, b.body FROM events e JOIN bodies b USING (sequence) ORDER BY e.sequence "
 _COMPANIONS = ("-wal", "-shm")
 
 
@@ -32,8 +33,8 @@ def set_aside(path: Path, now: float) -> Path:
 def readable_events(path: Path) -> Iterator[tuple[int, str, bytes]]:
     """Sequence, run and body of each waiting event that still has the digest it was written with, in order.
 
-    Reads from the front as far as the first damaged page and from the back as far as the last one; what stands between two
-    damaged pages stays in the file that was set aside.
+    Reads from the front as far as the first damaged page and from the back as far as the last one; what stands
+    between two damaged pages stays in the file that was set aside.
     """
     found: dict[int, tuple[str, bytes]] = {}
     try:
@@ -48,10 +49,7 @@ def readable_events(path: Path) -> Iterator[tuple[int, str, bytes]]:
 
 def _read_until_damage(connection: sqlite3.Connection, direction: str, found: dict[int, tuple[str, bytes]]) -> None:
     try:
-        rows = connection.execute(
-            "SELECT e.sequence, e.run, e.digest, b.body FROM events e JOIN bodies b USING (sequence) "
-            f"ORDER BY e.sequence {direction}"
-        )
+        rows = connection.execute(_READ + direction)
         for sequence, run, digest, body in rows:
             if sequence in found:
                 return

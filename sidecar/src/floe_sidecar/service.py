@@ -14,8 +14,6 @@ import shutil
 import signal
 import tempfile
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 from floe_sidecar.credentials import ApiKey
@@ -29,7 +27,7 @@ from floe_sidecar.metrics import Metrics
 from floe_sidecar.receiver import Receiver, fault
 from floe_sidecar.retries import Backoff
 from floe_sidecar.settings import Settings, Variable
-from floe_sidecar.spool import Spool
+from floe_sidecar.spool import Opening, Spool
 from floe_sidecar.writer import Writer
 
 _LOCK_NAME = "lock"
@@ -41,106 +39,142 @@ class StartError(Exception):
     """The sidecar cannot start; the message says what to do."""
 
 
-@dataclass(slots=True)
-class _Ports:
-    application: Server
-    health: Server
+class Sidecar:
+    """One relay: a spool, a port for the application, a port for people, and a road to the backend."""
+
+    def __init__(self, settings: Settings) -> None:
+        clock = asyncio.get_running_loop().time
+        self.settings = settings
+        self.directory = settings.spool_directory or Path(tempfile.mkdtemp(prefix="floe-sidecar-"))
+        self.metrics = Metrics()
+        self.writer = Writer(
+            Spool(self.directory),
+            max_bytes=settings.spool_max_bytes,
+            duplicate_window_seconds=settings.duplicate_window_seconds,
+            on_commit=self._count_commit,
+            on_opening=self._count_opening,
+        )
+        self.destination = _destination(settings)
+        self.delivery = Delivery(self.writer, self.destination, _limits(settings), self.metrics, clock=clock)
+        receiver = Receiver(
+            self.writer,
+            self.metrics,
+            redaction=settings.redaction,
+            batch_max_events=settings.batch_max_events,
+            clock=clock,
+        )
+        self.application = self._server(receiver.receive)
+        health = Health(
+            self.writer,
+            self.delivery,
+            self.destination,
+            self.metrics,
+            application=self.application,
+            spool_directory=str(self.directory),
+            spool_max_bytes=settings.spool_max_bytes,
+            wall_clock=time.time,
+        )
+        self._health = health
+        self.health = self._server(health.receive)
+        self._lock: int | None = None
+        self._delivering: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Returns when events are taken.
+
+        Raises:
+            StartError: A port is taken, or another sidecar uses the spool.
+        """
+        self._lock = _lock(self.directory)
+        await self.writer.start()
+        try:
+            await _listen(self.application, "127.0.0.1", self.settings.port, Variable.PORT)
+            await _listen(self.health, self.settings.health_host, self.settings.health_port, Variable.HEALTH_PORT)
+        except StartError:
+            await self._close(answering_seconds=0.0)
+            raise
+        self._delivering = asyncio.create_task(self.delivery.run())
+        log(
+            logging.INFO,
+            "ready",
+            port=self.application.port,
+            health_port=self.health.port,
+            spool=str(self.directory),
+            waiting_events=self.writer.level.events,
+            backend=self.destination.name,
+        )
+
+    async def stop(self) -> None:
+        """Delivers what waits as far as the time allows, and closes; what is left stays in the spool and is told."""
+        settings = self.settings
+        self._health.ending = True
+        reserve = min(1.0, settings.shutdown_seconds * _CLOSING_SHARE)
+        log(logging.INFO, "ending", waiting_events=self.writer.level.events, within_seconds=settings.shutdown_seconds)
+        await self.delivery.drain(within_seconds=settings.shutdown_seconds - reserve)
+        await self._close(answering_seconds=reserve / 2)
+        level = self.writer.level
+        log(
+            logging.WARNING if level.events else logging.INFO,
+            "ended",
+            unsent_events=level.events,
+            unsent_bytes=level.size,
+            acked_events=self.metrics.accepted.total,
+            delivered_events=self.metrics.delivered.total,
+            dead_letters=level.dead_letters,
+            spool=str(self.directory),
+        )
+        if settings.spool_directory is None and not level.events and not level.dead_letters:
+            shutil.rmtree(self.directory, ignore_errors=True)
+
+    async def _close(self, *, answering_seconds: float) -> None:
+        await self.application.close(within_seconds=answering_seconds)
+        if self._delivering is not None:
+            self._delivering.cancel()
+            await asyncio.gather(self._delivering, return_exceptions=True)
+        await self.health.close(within_seconds=0.0)
+        await self.writer.stop()
+        if self._lock is not None:
+            os.close(self._lock)
+
+    def _server(self, handler: Handler) -> Server:
+        settings = self.settings
+        bounds = Bounds(
+            body_max_bytes=settings.body_max_bytes,
+            header_max_bytes=settings.header_max_bytes,
+            inflight_max_bytes=settings.inflight_max_bytes,
+            connections_max=settings.connections_max,
+            request_timeout_seconds=settings.request_timeout_seconds,
+            idle_timeout_seconds=settings.idle_timeout_seconds,
+        )
+        return Server(handler, bounds, refused=lambda reason: self.metrics.refused.add(value=reason), fault=fault)
+
+    def _count_commit(self, seconds: float, dropped: int) -> None:
+        if seconds:
+            self.metrics.commit_seconds.observe(seconds)
+        if dropped:
+            self.metrics.dropped.add(dropped, value="dead_letters_full")
+
+    def _count_opening(self, opening: Opening) -> None:
+        if opening.set_aside is not None:
+            self.metrics.corruptions.add()
+            self.metrics.recovered.add(opening.recovered)
 
 
 async def serve(settings: Settings) -> None:
     """Runs a sidecar until SIGTERM or SIGINT.
 
     Raises:
-        StartError: A port is taken, or another sidecar uses the spool.
+        StartError: It cannot start.
     """
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
+    signalled = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+        asyncio.get_running_loop().add_signal_handler(number, signalled.set)
     use_small_threads()
-    directory = settings.spool_directory or Path(tempfile.mkdtemp(prefix="floe-sidecar-"))
-    lock = _lock(directory)
-    metrics = Metrics()
-    writer = Writer(
-        Spool(directory),
-        max_bytes=settings.spool_max_bytes,
-        duplicate_window_seconds=settings.duplicate_window_seconds,
-        on_commit=_counting(metrics),
-    )
-    destination = _destination(settings)
-    delivery = Delivery(writer, destination, _limits(settings), metrics, clock=loop.time)
-    receiver = Receiver(
-        writer,
-        metrics,
-        redaction=settings.redaction,
-        batch_max_events=settings.batch_max_events,
-        clock=loop.time,
-    )
-    application = _server(settings, receiver.receive, metrics)
-    health = Health(
-        writer,
-        delivery,
-        destination,
-        metrics,
-        application=application,
-        spool_directory=str(directory),
-        spool_max_bytes=settings.spool_max_bytes,
-        wall_clock=time.time,
-    )
-    ports = _Ports(application, _server(settings, health.receive, metrics))
-    await writer.start()
-    _count_opening(writer, metrics)
-    try:
-        await _listen(ports, settings)
-    except StartError:
-        await writer.stop()
-        raise
-    delivering = asyncio.create_task(delivery.run())
-    log(
-        logging.INFO,
-        "ready",
-        port=ports.application.port,
-        health_port=ports.health.port,
-        spool=str(directory),
-        waiting_events=writer.level.events,
-        backend=destination.name,
-    )
+    sidecar = Sidecar(settings)
+    await sidecar.start()
     settle_memory()
-    await stop.wait()
-    health.ending = True
-    await _end(settings, writer, delivery, delivering, ports)
-    _say_goodbye(writer, metrics, directory, temporary=settings.spool_directory is None)
-    if lock is not None:
-        os.close(lock)
-
-
-async def _end(
-    settings: Settings, writer: Writer, delivery: Delivery, delivering: asyncio.Task[None], ports: _Ports
-) -> None:
-    reserve = min(1.0, settings.shutdown_seconds * _CLOSING_SHARE)
-    log(logging.INFO, "ending", waiting_events=writer.level.events, within_seconds=settings.shutdown_seconds)
-    await delivery.drain(within_seconds=settings.shutdown_seconds - reserve)
-    await ports.application.close(within_seconds=reserve / 2)
-    delivering.cancel()
-    await asyncio.gather(delivering, return_exceptions=True)
-    await ports.health.close(within_seconds=0)
-    await writer.stop()
-
-
-def _say_goodbye(writer: Writer, metrics: Metrics, directory: Path, *, temporary: bool) -> None:
-    level = writer.level
-    log(
-        logging.WARNING if level.events else logging.INFO,
-        "ended",
-        unsent_events=level.events,
-        unsent_bytes=level.size,
-        acked_events=metrics.accepted.total,
-        delivered_events=metrics.delivered.total,
-        dead_letters=level.dead_letters,
-        spool=str(directory),
-    )
-    if temporary and not level.events and not level.dead_letters:
-        shutil.rmtree(directory, ignore_errors=True)
+    await signalled.wait()
+    await sidecar.stop()
 
 
 def _lock(directory: Path) -> int | None:
@@ -163,17 +197,13 @@ def _lock(directory: Path) -> int | None:
     return descriptor
 
 
-async def _listen(ports: _Ports, settings: Settings) -> None:
-    for server, host, port, variable in (
-        (ports.application, "127.0.0.1", settings.port, Variable.PORT),
-        (ports.health, settings.health_host, settings.health_port, Variable.HEALTH_PORT),
-    ):
-        try:
-            await server.listen(host, port)
-        except OSError as error:
-            raise StartError(
-                f"{host}:{port} cannot be listened on ({error.strerror}); give a free port with {variable}"
-            ) from None
+async def _listen(server: Server, host: str, port: int, variable: Variable) -> None:
+    try:
+        await server.listen(host, port)
+    except OSError as error:
+        raise StartError(
+            f"{host}:{port} cannot be listened on ({error.strerror}); give a free port with {variable}"
+        ) from None
 
 
 def _destination(settings: Settings) -> Destination:
@@ -190,31 +220,3 @@ def _limits(settings: Settings) -> Limits:
         retry_after_cap_seconds=settings.retry_after_cap_seconds,
         poison_attempts=settings.poison_attempts,
     )
-
-
-def _server(settings: Settings, handler: Handler, metrics: Metrics) -> Server:
-    bounds = Bounds(
-        body_max_bytes=settings.body_max_bytes,
-        header_max_bytes=settings.header_max_bytes,
-        inflight_max_bytes=settings.inflight_max_bytes,
-        connections_max=settings.connections_max,
-        request_timeout_seconds=settings.request_timeout_seconds,
-        idle_timeout_seconds=settings.idle_timeout_seconds,
-    )
-    return Server(handler, bounds, refused=lambda reason: metrics.refused.add(value=reason), fault=fault)
-
-
-def _counting(metrics: Metrics) -> Callable[[float, int], None]:
-    def count(seconds: float, dropped: int) -> None:
-        if seconds:
-            metrics.commit_seconds.observe(seconds)
-        if dropped:
-            metrics.dropped.add(dropped, value="dead_letters_full")
-
-    return count
-
-
-def _count_opening(writer: Writer, metrics: Metrics) -> None:
-    if writer.opening is not None and writer.opening.set_aside is not None:
-        metrics.corruptions.add()
-        metrics.recovered.add(writer.opening.recovered)

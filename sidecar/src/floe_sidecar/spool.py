@@ -1,8 +1,9 @@
 """The spool's file: what was acknowledged and is not delivered yet, the dead letters, and what was delivered lately.
 
-SQLite in WAL mode; one thread uses a `Spool` (`floe_sidecar.writer`). Events and their bodies are apart, so that looking for
-the next event of a run reads a hundred bytes an event and not its body. A file that SQLite cannot read is set aside with
-the date in its name, what is readable in it is taken over, and a new file begins: opening never fails for a damaged file.
+SQLite in WAL mode; one thread uses a `Spool` (`floe_sidecar.writer`). Events and their bodies are apart, so that
+looking for the next event of a run reads a hundred bytes an event and not its body. A file that SQLite cannot read is
+set aside with the date in its name, what is readable in it is taken over, and a new file begins: opening never fails
+for a damaged file.
 """
 
 from __future__ import annotations
@@ -29,16 +30,34 @@ _ROWS_A_STATEMENT = 32
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS events (
-    sequence INTEGER PRIMARY KEY, run TEXT NOT NULL, received_at REAL NOT NULL, size INTEGER NOT NULL, digest BLOB NOT NULL
+    sequence INTEGER PRIMARY KEY, run TEXT NOT NULL, received_at REAL NOT NULL, size INTEGER NOT NULL, digest BLOB NOT
+    NULL
 );
 CREATE TABLE IF NOT EXISTS bodies (sequence INTEGER PRIMARY KEY, body BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS delivered (sequence INTEGER PRIMARY KEY, delivered_at REAL NOT NULL, digest BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS dead_letters (
-    sequence INTEGER PRIMARY KEY, run TEXT NOT NULL, received_at REAL NOT NULL, size INTEGER NOT NULL, digest BLOB NOT NULL,
-    died_at REAL NOT NULL, reason TEXT NOT NULL, detail TEXT NOT NULL, body BLOB
+    sequence INTEGER PRIMARY KEY, run TEXT NOT NULL, received_at REAL NOT NULL, size INTEGER NOT NULL, digest BLOB NOT
+    NULL, died_at REAL NOT NULL, reason TEXT NOT NULL, detail TEXT NOT NULL, body BLOB
 );
 """
-_READ = "SELECT e.sequence, e.run, e.received_at, e.size, e.digest, b.body FROM events e LEFT JOIN bodies b USING (sequence) "
+_COLUMNS = "e.sequence, e.run, e.received_at, e.size, e.digest, b.body"
+_READ = f"SELECT {_COLUMNS} FROM events e LEFT JOIN bodies b USING (sequence) "  # noqa: S608 - our own names
+
+
+class _Statements:
+    """SQL for a number of rows at once."""
+
+    def __init__(self, rows: int) -> None:
+        some = f"WHERE sequence IN ({','.join('?' * rows)})"
+        self.insert_events = "INSERT INTO events VALUES " + ",".join(["(?,?,?,?,?)"] * rows)  # noqa: S608 - as below
+        self.insert_bodies = "INSERT INTO bodies VALUES " + ",".join(["(?,?)"] * rows)  # noqa: S608 - as below
+        self.measure = f"SELECT count(*), total(size) FROM events {some}"  # noqa: S608 - question marks only
+        self.remember = f"INSERT OR IGNORE INTO delivered SELECT sequence, ?, digest FROM events {some}"  # noqa: S608 - as above
+        self.delete_events = f"DELETE FROM events {some}"  # noqa: S608 - as above
+        self.delete_bodies = f"DELETE FROM bodies {some}"  # noqa: S608 - as above
+
+
+_FOR_ROWS = {rows: _Statements(rows) for rows in (1 << power for power in range(_ROWS_A_STATEMENT.bit_length()))}
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,8 +167,9 @@ class Spool:
                 self._next += 1
                 self.size += record.size
             # One statement for many rows: each statement gives up the interpreter's lock and has to win it back.
-            self._connection.execute("INSERT INTO events VALUES " + ",".join(["(?,?,?,?,?)"] * len(rows)), events)
-            self._connection.execute("INSERT INTO bodies VALUES " + ",".join(["(?,?)"] * len(rows)), bodies)
+            statements = _FOR_ROWS[len(rows)]
+            self._connection.execute(statements.insert_events, events)
+            self._connection.execute(statements.insert_bodies, bodies)
         self.events += len(records)
 
     def settle(self, delivered: Sequence[int], dead: Sequence[DeadLetter]) -> None:
@@ -164,12 +184,11 @@ class Spool:
         sequences = [*delivered, *(letter.sequence for letter in dead)]
         for chunk in _chunks(len(sequences)):
             part = sequences[chunk.start : chunk.stop]
-            places = ",".join("?" * len(part))
-            gone = f"FROM events WHERE sequence IN ({places})"  # noqa: S608 - question marks only
-            count, size = self._connection.execute(f"SELECT count(*), total(size) {gone}", part).fetchone()
-            self._connection.execute(f"INSERT OR IGNORE INTO delivered SELECT sequence, {now!r}, digest {gone}", part)
-            self._connection.execute(f"DELETE {gone}", part)
-            self._connection.execute(f"DELETE FROM bodies WHERE sequence IN ({places})", part)  # noqa: S608 - as above
+            statements = _FOR_ROWS[len(part)]
+            count, size = self._connection.execute(statements.measure, part).fetchone()
+            self._connection.execute(statements.remember, [now, *part])
+            self._connection.execute(statements.delete_events, part)
+            self._connection.execute(statements.delete_bodies, part)
             self.events -= count
             self.size -= int(size)
         if dead:
@@ -182,7 +201,8 @@ class Spool:
         """Shortens the memory of what was delivered to a bounded number, inside a transaction."""
         self._connection.execute(
             "DELETE FROM delivered WHERE sequence <= "
-            f"(SELECT sequence FROM delivered ORDER BY sequence DESC LIMIT 1 OFFSET {_REMEMBERED})"
+            "(SELECT sequence FROM delivered ORDER BY sequence DESC LIMIT 1 OFFSET ?)",
+            (_REMEMBERED,),
         )
 
     def drop_oldest_dead_letters(self, max_bytes: int) -> int:
@@ -191,7 +211,8 @@ class Spool:
         while self.dead_size > max_bytes:
             before = self.dead_letters
             self._connection.execute(
-                "DELETE FROM dead_letters WHERE sequence IN (SELECT sequence FROM dead_letters ORDER BY sequence LIMIT 16)"
+                "DELETE FROM dead_letters WHERE sequence IN "
+                "(SELECT sequence FROM dead_letters ORDER BY sequence LIMIT 16)"
             )
             self._count_dead_letters()
             dropped += before - self.dead_letters
@@ -213,7 +234,8 @@ class Spool:
         """What waits or was delivered lately, oldest first, at most as many as are remembered."""
         rows = self._connection.execute(
             "SELECT digest, at FROM (SELECT sequence, digest, received_at AS at FROM events "
-            "UNION ALL SELECT sequence, digest, delivered_at FROM delivered) WHERE at >= ? ORDER BY sequence DESC LIMIT ?",
+            "UNION ALL SELECT sequence, digest, delivered_at FROM delivered) "
+            "WHERE at >= ? ORDER BY sequence DESC LIMIT ?",
             (since, _REMEMBERED),
         ).fetchall()
         return rows[::-1]
@@ -224,7 +246,7 @@ class Spool:
         return None if row is None else float(row[0])
 
     def checkpoint(self) -> int:
-        """Copies the write-ahead log into the file as far as it can without waiting; gives the bytes that remain in use."""
+        """Copies the write-ahead log into the file as far as it can without waiting; gives the bytes still in use."""
         _, pages, copied = self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
         return 0 if pages == copied else int(pages) * _PAGE_BYTES
 

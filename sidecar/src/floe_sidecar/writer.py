@@ -1,10 +1,10 @@
-"""The one thread that touches the spool: it turns whatever waits into one transaction, and answers when it is on the disk.
+"""The one thread that touches the spool: all that waits becomes one transaction, answered when it is on the disk.
 
     event loop --append, settle, ask--> queue --> writer thread: BEGIN, everything that waits, COMMIT (fsync)
          ^------------------------- one wake-up for the whole group ---------------'
 
-While one commit waits for the disk, the next group gathers; the group is as large as the disk is slow. The write-ahead log is
-folded into the file by a second thread, so that no acknowledgement waits for that.
+While one commit waits for the disk, the next group gathers; the group is as large as the disk is slow. The
+write-ahead log is folded into the file by a second thread, so that no acknowledgement waits for that.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from floe_sidecar.checkpoints import Checkpointer
 from floe_sidecar.duplicates import RecentDigests
 from floe_sidecar.logs import log
 from floe_sidecar.spool import DeadLetter, Opening, Record, Spool
@@ -26,8 +27,6 @@ from floe_sidecar.spool import DeadLetter, Opening, Record, Spool
 _T = TypeVar("_T")
 
 _MOST_ORDERS = 512
-_CHECKPOINT_BYTES = 4 * 1024 * 1024
-_LARGEST_LOG_BYTES = 48 * 1024 * 1024
 _REOPEN_SECONDS = 1.0
 _FORGET_EVERY = 1024
 _DEAD_SHARE = 4
@@ -97,26 +96,28 @@ class Writer:
         *,
         max_bytes: int,
         duplicate_window_seconds: float,
-        on_commit: Callable[[float, int], None] = lambda seconds, dropped: None,
+        on_commit: Callable[[float, int], None] = lambda _seconds, _dropped: None,
+        on_opening: Callable[[Opening], None] = lambda _opening: None,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
         self.level = Level()
-        self.opening: Opening | None = None
         self._spool = spool
         self._max_bytes = max_bytes
         self._window_seconds = duplicate_window_seconds
         self._recent = RecentDigests(duplicate_window_seconds)
         self._on_commit = on_commit
+        self._on_opening = on_opening
         self._wall_clock = wall_clock
         self._orders: queue.SimpleQueue[_Order] = queue.SimpleQueue()
         self._loop = asyncio.get_running_loop()
+        self._stopped = asyncio.Event()
         self._listeners: list[Callable[[], None]] = []
         self._is_open = False
         self._failure = ""
         self._tried_at = float("-inf")
         self._unsettled: list[_Settle] = []
         self._settled = 0
-        self._checkpointer = _Checkpointer(spool)
+        self._checkpointer = Checkpointer(spool)
         self._thread = threading.Thread(target=self._work, name="spool-writer", daemon=True)
 
     async def start(self) -> None:
@@ -148,8 +149,8 @@ class Writer:
     async def stop(self) -> None:
         """Does what is still ordered, closes the file and ends the thread."""
         self._orders.put(_Stop())
-        while self._thread.is_alive():  # its last wake-up may come before it has ended
-            await asyncio.sleep(0.005)
+        await self._stopped.wait()
+        self._thread.join()  # it has nothing left to do
 
     # What follows runs on the writer's thread.
 
@@ -161,6 +162,7 @@ class Writer:
             self._carry_out(orders)
         self._checkpointer.stop()
         self._spool.close()
+        self._loop.call_soon_threadsafe(self._stopped.set)
 
     def _gather(self) -> list[_Order]:
         orders = [self._orders.get()]
@@ -178,9 +180,7 @@ class Writer:
         started = time.perf_counter()
         dropped = self._write(appends, settles, answers) if appends or settles or not self._is_open else 0
         seconds = time.perf_counter() - started
-        for order in orders:
-            if isinstance(order, _Question):
-                answers.append((order.future, self._answer(order)))
+        answers.extend((order.future, self._answer(order)) for order in orders if isinstance(order, _Question))
         stored = any(isinstance(answer, Stored) and answer.new for _, answer in answers)
         self._tell(answers, seconds if appends else None, dropped, stored=stored)
 
@@ -194,8 +194,7 @@ class Writer:
             self._failed(error)
             self._unsettled = settles
             for order in appends:
-                for record in order.fresh:
-                    self._recent.forget(record.digest)
+                self._forget(order.fresh)
                 if not any(future is order.future for future, _ in answers):
                     answers.append((order.future, SpoolUnavailableError(str(error))))
             return 0
@@ -212,22 +211,27 @@ class Writer:
         """What fits into the bound; each order is kept whole or not at all."""
         now, size, fitting = self._wall_clock(), self._spool.size, []
         for order in appends:
-            fresh = []
-            for record in order.records:
-                if not self._recent.holds(record.digest, now):
-                    self._recent.add(record.digest, now)
-                    fresh.append(record)
-            order.fresh = fresh
+            fresh = order.fresh = [record for record in order.records if self._is_new(record, now)]
             needed = sum(record.size for record in fresh)
             if fresh and size + needed > self._max_bytes:
-                for record in fresh:
-                    self._recent.forget(record.digest)
+                self._forget(fresh)
                 order.fresh = ()
                 answers.append((order.future, SpoolFullError()))
             else:
                 size += needed
                 fitting.append(order)
         return fitting
+
+    def _is_new(self, record: Record, now: float) -> bool:
+        """Whether the event did not come before; from now on it did."""
+        if self._recent.holds(record.digest, now):
+            return False
+        self._recent.add(record.digest, now)
+        return True
+
+    def _forget(self, records: Sequence[Record]) -> None:
+        for record in records:
+            self._recent.forget(record.digest)
 
     def _commit(self, appends: list[_Append], settles: list[_Settle]) -> int:
         delivered = [sequence for settle in settles for sequence in settle.delivered]
@@ -320,7 +324,7 @@ class Writer:
                 listener()
 
     def _opened(self, opening: Opening) -> None:
-        self.opening = opening
+        self._on_opening(opening)
         if opening.set_aside is not None:
             log(
                 logging.ERROR,
@@ -328,61 +332,6 @@ class Writer:
                 file=str(opening.set_aside),
                 recovered_events=opening.recovered,
             )
-
-
-class _Checkpointer:
-    """Folds the write-ahead log into the file on a thread of its own, which starts when there is something to fold."""
-
-    def __init__(self, spool: Spool) -> None:
-        self._spool = spool
-        self._unfolded = 0
-        self._log_bytes = 0
-        self._wanted = threading.Semaphore(0)
-        self._thread: threading.Thread | None = None
-        self._running = True
-
-    def written(self, size: int) -> None:
-        """Notes that the log has grown; folds it here and now only if the thread cannot keep up."""
-        self._unfolded += size
-        self._log_bytes += size
-        if self._log_bytes > _LARGEST_LOG_BYTES:
-            self.make_room()
-        elif self._unfolded > _CHECKPOINT_BYTES:
-            self._unfolded = 0
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._fold, name="spool-checkpoint", daemon=True)
-                self._thread.start()
-            self._wanted.release()
-
-    def make_room(self) -> None:
-        """Folds the whole log on the writer's thread: nothing is written meanwhile, so it is empty afterwards."""
-        self._log_bytes = 0
-        self._unfolded = 0
-        try:
-            self._spool.checkpoint()
-        except sqlite3.Error as error:
-            log(logging.WARNING, "the write-ahead log could not be folded", reason=str(error))
-
-    def stop(self) -> None:
-        """Ends the thread."""
-        self._running = False
-        self._wanted.release()
-        if self._thread is not None:
-            self._thread.join()
-
-    def _fold(self) -> None:
-        while True:
-            self._wanted.acquire()
-            if not self._running:
-                return
-            try:
-                connection = self._spool.connect_checkpointer()
-                _, pages, copied = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
-                connection.close()
-                if pages == copied:
-                    self._log_bytes = 0
-            except sqlite3.Error as error:
-                log(logging.WARNING, "the write-ahead log could not be folded", reason=str(error))
 
 
 _UNREADABLE = object()

@@ -126,5 +126,5 @@ def test_importing_the_settings_loads_no_other_module_of_the_sidecar_and_no_libr
         "print(*sorted({n.partition('.')[0] for n in set(sys.modules) - before} - sys.stdlib_module_names)); "
         "print(*sorted(n for n in sys.modules if n.startswith('floe_')))"
     )
-    told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)  # noqa: S603 - our own
+    told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert told.stdout.splitlines() == ["floe_sidecar", "floe_sidecar floe_sidecar.settings"]

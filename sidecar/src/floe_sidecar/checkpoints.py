@@ -1,0 +1,68 @@
+"""Folds the write-ahead log into the spool's file, off the way of the acknowledgements."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import threading
+
+from floe_sidecar.logs import log
+from floe_sidecar.spool import Spool
+
+_CHECKPOINT_BYTES = 4 * 1024 * 1024
+_LARGEST_LOG_BYTES = 48 * 1024 * 1024
+
+
+class Checkpointer:
+    """Folds the write-ahead log into the file on a thread of its own, which starts when there is something to fold."""
+
+    def __init__(self, spool: Spool) -> None:
+        self._spool = spool
+        self._unfolded = 0
+        self._log_bytes = 0
+        self._wanted = threading.Semaphore(0)
+        self._thread: threading.Thread | None = None
+        self._running = True
+
+    def written(self, size: int) -> None:
+        """Notes that the log has grown; folds it here and now only if the thread cannot keep up."""
+        self._unfolded += size
+        self._log_bytes += size
+        if self._log_bytes > _LARGEST_LOG_BYTES:
+            self.make_room()
+        elif self._unfolded > _CHECKPOINT_BYTES:
+            self._unfolded = 0
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._fold, name="spool-checkpoint", daemon=True)
+                self._thread.start()
+            self._wanted.release()
+
+    def make_room(self) -> None:
+        """Folds the whole log on the writer's thread: nothing is written meanwhile, so it is empty afterwards."""
+        self._log_bytes = 0
+        self._unfolded = 0
+        try:
+            self._spool.checkpoint()
+        except sqlite3.Error as error:
+            log(logging.WARNING, "the write-ahead log could not be folded", reason=str(error))
+
+    def stop(self) -> None:
+        """Ends the thread."""
+        self._running = False
+        self._wanted.release()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _fold(self) -> None:
+        while True:
+            self._wanted.acquire()
+            if not self._running:
+                return
+            try:
+                connection = self._spool.connect_checkpointer()
+                _, pages, copied = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+                connection.close()
+                if pages == copied:
+                    self._log_bytes = 0
+            except sqlite3.Error as error:
+                log(logging.WARNING, "the write-ahead log could not be folded", reason=str(error))
