@@ -13,6 +13,9 @@ from tests.e2e.cluster.certificates import Authority, KeyPairFiles
 from tests.e2e.cluster.client import KubernetesClient
 from tests.e2e.cluster.control_plane import Cluster, cluster
 from tests.e2e.cluster.processes import LOOPBACK
+from tests.e2e.webhook_program import WebhookRunner, webhook_program
+
+EXAMPLE_MANIFEST = Path(__file__).resolve().parents[2] / "examples" / "manifest.yaml"
 
 
 @pytest.fixture(scope="session")
@@ -58,8 +61,8 @@ def namespace(kubernetes: KubernetesClient, run_id: str) -> Iterator[Callable[..
     """Makes namespaces of this run: `namespace(inject="enabled")`; they are deleted after the test."""
     with ExitStack() as made:
 
-        def make(*, inject: str | None = None) -> Namespace:
-            labels = {RUN_LABEL: run_id} | ({"floe.dev/inject": inject} if inject is not None else {})
+        def make(*, inject: str | None = None, run: str = run_id) -> Namespace:
+            labels = {RUN_LABEL: run} | ({"floe.dev/inject": inject} if inject is not None else {})
             new = create_namespace(kubernetes, labels)
             made.callback(kubernetes.delete, new.manifest)
             return new
@@ -68,6 +71,6 @@ def namespace(kubernetes: KubernetesClient, run_id: str) -> Iterator[Callable[..
 
 
 @pytest.fixture(scope="session")
-def manifest_file() -> Path:
-    """The platform manifest that the webhook under test reads."""
-    return Path(__file__).resolve().parents[2] / "examples" / "manifest.yaml"
+def run_webhook(authority: Authority, serving: KeyPairFiles, webhook_host: str) -> WebhookRunner:
+    """A context manager that runs the webhook program with the example's platform manifest, logging into a folder."""
+    return lambda folder: webhook_program(EXAMPLE_MANIFEST, authority, serving, webhook_host, folder)

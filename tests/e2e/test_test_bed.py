@@ -1,6 +1,8 @@
 """What the end-to-end tests stand on: the Collector, the backend that stands in, the API server, and that all stop."""
 
 import asyncio
+import sys
+import time
 from pathlib import Path
 
 import psutil
@@ -121,3 +123,33 @@ def _ports_of(folder: Path) -> list[int]:
             if connection.status == psutil.CONN_LISTEN
         }
     )
+
+
+def test_a_run_that_is_killed_takes_its_programs_with_it(tmp_path: Path) -> None:
+    started = tmp_path / "pid"
+    run = (
+        "import pathlib, sys, time\n"
+        "from tests.e2e.cluster.processes import running\n"
+        f"with running('sleep', ['sleep', '600'], log=pathlib.Path({str(tmp_path / 'log')!r})) as process:\n"
+        f"    pathlib.Path({str(started)!r}).write_text(f'{{process.pid}}\\n')\n"
+        "    time.sleep(600)\n"
+    )
+
+    with running("run", [sys.executable, "-c", run], log=tmp_path / "run.log") as process:
+        process.wait_until(lambda: started.exists() and started.read_text().endswith("\n"), "running")
+        sleeping = psutil.Process(int(started.read_text()))
+        process.popen.kill()
+
+        process.popen.wait(10.0)
+
+    assert _ends(sleeping, timeout_seconds=10.0)
+
+
+def _ends(process: psutil.Process, timeout_seconds: float) -> bool:
+    """Whether it ends in time; one that only waits for its parent to take note has ended."""
+    deadline = time.monotonic() + timeout_seconds
+    while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True

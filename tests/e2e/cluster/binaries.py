@@ -162,7 +162,7 @@ def _run(command: list[str], folder: Path, timeout_seconds: float = BUILD_TIMEOU
         "GOWORK": "off",
         "GOFLAGS": f"{own_flags} -mod=readonly".strip(),  # for the Collector's builder, which takes no such option
     }
-    ran = subprocess.run(  # noqa: S603 - the commands are this module's own
+    ran = subprocess.run(
         ["nice", "-n", "15", *command],  # noqa: S607 - the user's own tools are wanted
         cwd=folder,
         env=environment,

@@ -69,7 +69,7 @@ class RunningProcess:
 def running(
     name: str, command: Sequence[str], *, log: Path, environment: Mapping[str, str] | None = None
 ) -> Iterator[RunningProcess]:
-    """Runs a program until the block is left, however that happens.
+    """Runs a program until the block is left, however that happens; to be entered by a thread that lives as long.
 
     Args:
         name: What messages call it.
@@ -78,7 +78,7 @@ def running(
         environment: Its whole environment; the caller's own by default.
     """
     with log.open("ab") as output:
-        popen = subprocess.Popen(  # noqa: S603 - the commands are the test bed's own
+        popen = subprocess.Popen(
             [*_ends_with_us(), *command],
             stdin=subprocess.DEVNULL,
             stdout=output,
@@ -109,6 +109,9 @@ def accepts_connections(port: int, host: str = LOOPBACK) -> bool:
 
 
 def _ends_with_us() -> tuple[str, ...]:
-    """A prefix through which the kernel ends a program whose parent was killed; exec keeps the process id."""
+    """A prefix through which the kernel ends a program when the thread that started it has ended, e.g. was killed.
+
+    exec keeps the process id. Ordered stopping comes first, so nobody waits for KILL in an ordinary run.
+    """
     setpriv = shutil.which("setpriv")
-    return (setpriv, "--pdeathsig", "TERM") if setpriv else ()
+    return (setpriv, "--pdeathsig", "KILL") if setpriv else ()
