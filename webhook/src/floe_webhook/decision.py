@@ -1,0 +1,190 @@
+"""Whether a pod is injected, and how far: facts in, a decision with every reason out.
+
+Namespace and pod speak through the label `floe.dev/inject`; the pod's own word counts more (design: opting in).
+
+| namespace label  | pod label        | injected                    |
+|------------------|------------------|-----------------------------|
+| any              | enabled, true    | yes                         |
+| any              | disabled, false  | no: POD_OPTED_OUT           |
+| any              | another value    | no: POD_LABEL_UNKNOWN       |
+| enabled, true    | -                | yes                         |
+| disabled, false  | -                | no: NOT_OPTED_IN            |
+| another value    | -                | no: NAMESPACE_LABEL_UNKNOWN |
+| -                | -                | no: NOT_OPTED_IN            |
+
+A file that a person gives to the command counts as a namespace that opted in. Beyond the labels each veto below keeps
+us out, each limit keeps the sidecar out only; all of them are looked at, so that a person sees every reason at once.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from floe_webhook import pod as pods
+from floe_webhook.pod import Document
+from floe_webhook.ports import DEFAULT_PORTS, Ports, free_ports
+from floe_webhook.reasons import Effect, Reason
+
+YES = frozenset({"enabled", "true"})
+NO = frozenset({"disabled", "false"})
+
+EXCLUDED_NAMESPACES = frozenset({"kube-system", "kube-node-lease"})
+
+
+class Outcome(StrEnum):
+    """How far a pod is injected."""
+
+    FULL = "full"
+    ENVIRONMENT_ONLY = "environment_only"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What the platform says, whatever the pod is.
+
+    Attributes:
+        excluded_namespaces: Namespaces that are never injected.
+        sidecar_enabled: Whether the manifest wants a sidecar at all.
+        something_to_relay: Whether a sidecar would have anything to do.
+        has_backend: Whether there is anything that a pod could be told.
+        ports: The sidecar's ports unless a container declares one of them.
+    """
+
+    excluded_namespaces: frozenset[str] = EXCLUDED_NAMESPACES
+    sidecar_enabled: bool = True
+    something_to_relay: bool = True
+    has_backend: bool = True
+    ports: Ports = DEFAULT_PORTS
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is known of a pod when it is decided upon.
+
+    Attributes:
+        pod: The raw document.
+        namespace: Its namespace; empty if that is not known yet, as in a file.
+        namespace_label: The namespace's label `floe.dev/inject`; None without one.
+    """
+
+    pod: Document
+    namespace: str
+    namespace_label: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """How far a pod is injected, and every reason against more."""
+
+    outcome: Outcome
+    reasons: tuple[Reason, ...] = ()
+
+
+Rule = Callable[[Facts, Rules], Reason | None]
+
+
+def decide(facts: Facts, rules: Rules) -> Decision:
+    """The decision by the table above, the vetoes and the limits; see the module's docstring."""
+    reasons = tuple(reason for rule in RULES if (reason := rule(facts, rules)) is not None)
+    effects = {reason.effect for reason in reasons}
+    if Effect.NOT_INJECTED in effects:
+        return Decision(Outcome.NONE, reasons)
+    if Effect.ENVIRONMENT_ONLY in effects:
+        return Decision(Outcome.ENVIRONMENT_ONLY, reasons)
+    return Decision(Outcome.FULL, reasons)
+
+
+def opted_in(facts: Facts, _: Rules) -> Reason | None:
+    """The table of labels."""
+    own = pods.labels(facts.pod).get(pods.INJECT_LABEL)
+    if own is not None:
+        return None if own in YES else Reason.POD_OPTED_OUT if own in NO else Reason.POD_LABEL_UNKNOWN
+    if facts.namespace_label is None or facts.namespace_label in NO:
+        return Reason.NOT_OPTED_IN
+    return None if facts.namespace_label in YES else Reason.NAMESPACE_LABEL_UNKNOWN
+
+
+def namespace_excluded(facts: Facts, rules: Rules) -> Reason | None:
+    """A webhook that holds up the control plane's own pods, or its own, can deadlock a cluster."""
+    return Reason.NAMESPACE_EXCLUDED if facts.namespace in rules.excluded_namespaces else None
+
+
+def mirror_pod(facts: Facts, _: Rules) -> Reason | None:
+    """The API server refuses changes to mirror pods."""
+    return Reason.MIRROR_POD if "kubernetes.io/config.mirror" in pods.annotations(facts.pod) else None
+
+
+def cluster_critical(facts: Facts, _: Rules) -> Reason | None:
+    """system-cluster-critical and system-node-critical."""
+    priority = pods.text(facts.pod, "spec", "priorityClassName")
+    return Reason.CLUSTER_CRITICAL if priority.startswith("system-") else None
+
+
+def already_injected(facts: Facts, _: Rules) -> Reason | None:
+    """By whomever: two relays in one pod would fight for one port."""
+    if pods.INJECTED_LABEL in pods.labels(facts.pod):
+        return Reason.ALREADY_INJECTED
+    if any(container["name"] == pods.SIDECAR_NAME for container in pods.all_containers(facts.pod)):
+        return Reason.ALREADY_INJECTED
+    return None
+
+
+def backend_named(_: Facts, rules: Rules) -> Reason | None:
+    """Without one there is nothing to write."""
+    return None if rules.has_backend else Reason.NO_BACKEND
+
+
+def host_network(facts: Facts, _: Rules) -> Reason | None:
+    """On the node's network 127.0.0.1 is shared by all such pods of the node."""
+    return Reason.HOST_NETWORK if pods.mapping(facts.pod, "spec").get("hostNetwork") is True else None
+
+
+def windows(facts: Facts, _: Rules) -> Reason | None:
+    """The sidecar's security context is valid for Linux only."""
+    spec = pods.mapping(facts.pod, "spec")
+    named = (pods.text(spec, "os", "name"), pods.text(spec, "nodeSelector", "kubernetes.io/os"))
+    return Reason.WINDOWS if "windows" in named else None
+
+
+def environment_only_asked(facts: Facts, _: Rules) -> Reason | None:
+    """The pod's own choice."""
+    asked = pods.annotations(facts.pod).get(pods.ENVIRONMENT_ONLY_ANNOTATION)
+    if asked is None or asked in NO:
+        return None
+    return Reason.ENVIRONMENT_ONLY_ASKED if asked in YES else Reason.ANNOTATION_INVALID
+
+
+def sidecar_wanted(_: Facts, rules: Rules) -> Reason | None:
+    """The manifest's choice."""
+    if not rules.sidecar_enabled:
+        return Reason.SIDECAR_DISABLED
+    return None if rules.something_to_relay else Reason.NOTHING_TO_RELAY
+
+
+def volume_names_free(facts: Facts, _: Rules) -> Reason | None:
+    """Names of volumes are unique in a pod, or the API server refuses it."""
+    volumes = pods.entries(pods.mapping(facts.pod, "spec"), "volumes")
+    taken = any(pods.text(volume, "name") in pods.VOLUME_NAMES for volume in volumes)
+    return Reason.NAME_TAKEN if taken else None
+
+
+def port_free(facts: Facts, rules: Rules) -> Reason | None:
+    """Two listeners on one port: the second one crashes, and it may be the user's."""
+    return Reason.NO_FREE_PORT if free_ports(facts.pod, rules.ports) is None else None
+
+
+RULES: tuple[Rule, ...] = (
+    opted_in,
+    namespace_excluded,
+    mirror_pod,
+    cluster_critical,
+    already_injected,
+    backend_named,
+    host_network,
+    windows,
+    environment_only_asked,
+    sidecar_wanted,
+    volume_names_free,
+    port_free,
+)

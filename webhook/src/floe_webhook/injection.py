@@ -1,0 +1,69 @@
+"""The one road that webhook and command share: facts and a profile in, a plan and its operations out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import jsonpatch
+
+from floe_webhook import __version__
+from floe_webhook import pod as pods
+from floe_webhook.decision import Decision, Facts, Outcome
+from floe_webhook.environment import KnownKeys
+from floe_webhook.owners import Owner
+from floe_webhook.patch import Operation, operations
+from floe_webhook.plan import Plan, build
+from floe_webhook.profile import Profile
+from floe_webhook.reasons import Reason
+from floe_webhook.removal import record_of, removal
+
+
+@dataclass(frozen=True, slots=True)
+class Injection:
+    """What was planned for a pod, and the operations that do it; none if there is nothing left to do."""
+
+    plan: Plan
+    operations: list[Operation]
+
+
+def inject(
+    facts: Facts,
+    profile: Profile,
+    *,
+    path: Sequence[str] = (),
+    owner: Owner | None = None,
+    known_keys: KnownKeys | None = None,
+) -> Injection:
+    """Decides, plans and writes the operations for one pod.
+
+    A pod that this version has injected by this manifest is looked at again as it was before, so that containers that
+    another injector has added since are configured too: the order of injectors makes no difference, and a second look
+    at an unchanged pod changes nothing.
+
+    Args:
+        facts: The pod and its surroundings.
+        profile: The platform's.
+        path: Keys that lead from the document to the pod; operations start with them.
+        owner: The workload, where the caller knows it.
+        known_keys: Keys of ConfigMaps and Secrets that the caller has seen.
+    """
+    record = record_of(facts.pod) if pods.INJECTED_LABEL in pods.labels(facts.pod) else None
+    if record is None:
+        plan = build(facts, profile, owner=owner, known_keys=known_keys)
+        return Injection(plan, operations(plan, path))
+    if (record.get("version"), record.get("profile")) != (__version__, profile.identity):
+        return Injection(_none(facts, Reason.INJECTED_OTHERWISE), [])
+    before = _apply(facts.pod, removal(facts.pod, record))
+    plan = build(replace(facts, pod=before), profile, owner=owner, known_keys=known_keys)
+    if plan.decision.outcome is Outcome.NONE or _apply(before, operations(plan)) == facts.pod:
+        return Injection(_none(facts, Reason.ALREADY_INJECTED), [])
+    return Injection(plan, removal(facts.pod, record, path) + operations(plan, path))
+
+
+def _none(facts: Facts, reason: Reason) -> Plan:
+    return Plan(facts.pod, Decision(Outcome.NONE, (reason,)))
+
+
+def _apply(pod: pods.Document, changes: list[Operation]) -> dict[str, Any]:
+    result: dict[str, Any] = jsonpatch.apply_patch(pod, changes)
+    return result

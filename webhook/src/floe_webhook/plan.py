@@ -1,0 +1,172 @@
+"""What a decision means for one pod: the additions, nothing else, each with the place where it belongs."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from floe_webhook import __version__
+from floe_webhook import pod as pods
+from floe_webhook.attributes import identity_of
+from floe_webhook.decision import Decision, Facts, Outcome, decide
+from floe_webhook.environment import ContainerEnvironment, KnownKeys, Shared, environment_for
+from floe_webhook.lineage_names import LineageNames, lineage_names
+from floe_webhook.owners import Owner, owner_of
+from floe_webhook.pod import Document
+from floe_webhook.ports import Ports, free_ports
+from floe_webhook.profile import Profile
+from floe_webhook.reasons import Reason
+from floe_webhook.selection import select
+from floe_webhook.sidecar_container import sidecar_container, volumes
+
+INJECTED_BY = f"floe-webhook/{__version__}"
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerPlan:
+    """One container's additions.
+
+    Attributes:
+        kind: `containers` or `initContainers`.
+        position: Its place among its kind.
+    """
+
+    kind: str
+    position: int
+    name: str
+    document: Document
+    environment: ContainerEnvironment
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What would be added to a pod; empty lists and None where nothing is.
+
+    Attributes:
+        decision: Why, with everything that had to be said on the way.
+        sidecar: The container that becomes the first init container.
+    """
+
+    pod: Document
+    decision: Decision
+    containers: tuple[ContainerPlan, ...] = ()
+    sidecar: Mapping[str, Any] | None = None
+    volumes: tuple[Mapping[str, Any], ...] = ()
+    labels: Mapping[str, str] | None = None
+    annotations: Mapping[str, str] | None = None
+
+
+def build(facts: Facts, profile: Profile, *, owner: Owner | None = None, known_keys: KnownKeys | None = None) -> Plan:
+    """Decides about a pod and plans what follows.
+
+    Args:
+        facts: The pod and its surroundings.
+        profile: The platform's.
+        owner: The workload, where the caller knows it (a file); otherwise it is read off the pod.
+        known_keys: Keys of ConfigMaps and Secrets that the caller has seen.
+    """
+    decision = decide(facts, profile.rules)
+    if decision.outcome is Outcome.NONE:
+        return Plan(facts.pod, decision)
+    reasons = list(decision.reasons)
+    pod = facts.pod
+    ports = free_ports(pod, profile.rules.ports)
+    sidecar = profile.sidecar if decision.outcome is Outcome.FULL else None
+    if sidecar is not None and ports is not None and ports != sidecar.ports:
+        reasons.append(Reason.PORT_MOVED)
+    shared, names = _shared(facts, profile, ports if sidecar else None, owner or owner_of(pod), known_keys or {})
+    reasons += names.reasons if names else ()
+    chosen, told = select(pod, profile.containers)
+    reasons += told
+    if not chosen:
+        return Plan(pod, Decision(Outcome.NONE, (*reasons, Reason.NO_CONTAINER_SELECTED)))
+    planned = tuple(
+        ContainerPlan(kind, position, name, container, environment_for(container, shared))
+        for kind, position, name, container in chosen
+    )
+    reasons += [reason for container in planned for reason in container.environment.reasons]
+    final = Decision(decision.outcome, tuple(dict.fromkeys(reasons)))
+    container = sidecar_container(pod, sidecar, ports) if sidecar and ports else None
+    return Plan(
+        pod,
+        final,
+        planned,
+        container,
+        tuple(volumes(sidecar)) if sidecar else (),
+        {pods.INJECTED_LABEL: "true"},
+        {
+            pods.INJECTED_BY_ANNOTATION: INJECTED_BY,
+            pods.INJECTION_ANNOTATION: _record(pod, final, planned, profile, with_sidecar=container is not None),
+        },
+    )
+
+
+def _shared(
+    facts: Facts, profile: Profile, ports: Ports | None, owner: Owner | None, known_keys: KnownKeys
+) -> tuple[Shared, LineageNames | None]:
+    pod = facts.pod
+    identity = identity_of(
+        pod,
+        namespace=facts.namespace,
+        owner=owner,
+        environment=profile.environment,
+        use_labels=profile.use_labels,
+    )
+    names = None
+    if profile.namespace_template is not None:
+        names = lineage_names(pod, identity, profile.namespace_template, profile.namespace_parts)
+    shared = Shared(
+        identity=identity,
+        telemetry=profile.telemetry_with_sidecar if ports else profile.telemetry_without_sidecar,
+        lineage=profile.lineage_with_sidecar(ports) if ports else profile.lineage_without_sidecar,
+        names=names,
+        runs_airflow=str(pods.labels(pod).get("kubernetes_executor")) == "True",
+        known_keys=known_keys,
+    )
+    return shared, names
+
+
+def _record(
+    pod: Document, decision: Decision, planned: tuple[ContainerPlan, ...], profile: Profile, *, with_sidecar: bool
+) -> str:
+    """The annotation that says what was added, compact: containers with the same variables share an entry.
+
+    `lists` names what did not exist before (`created`) or held null, so that taking everything out restores the pod.
+    """
+    groups: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+    merged: dict[str, int | None] = {}
+    for container in planned:
+        variables = tuple(variable.name for variable in container.environment.variables)
+        if variables:
+            groups.setdefault((_state(container.document, "env"), variables), []).append(container.name)
+        if container.environment.merge is not None:
+            merged[container.name] = container.environment.merge.kept
+    record = {
+        "version": __version__,
+        "profile": profile.identity,
+        "outcome": decision.outcome,
+        "reasons": decision.reasons,
+        "environment": [
+            {"containers": names, "variables": variables, "list": state} for (state, variables), names in groups.items()
+        ],
+        "merged": merged,
+        "lists": dict(_lists(pod, with_sidecar=with_sidecar)),
+    }
+    return orjson.dumps({key: value for key, value in record.items() if value}).decode()
+
+
+def _lists(pod: Document, *, with_sidecar: bool) -> Iterator[tuple[str, str]]:
+    metadata, spec = pods.mapping(pod, "metadata"), pods.mapping(pod, "spec")
+    places = [(pod, "metadata"), (metadata, "labels"), (metadata, "annotations")]
+    if with_sidecar:
+        places += [(spec, "initContainers"), (spec, "volumes")]
+    for document, key in places:
+        if (state := _state(document, key)) != "kept":
+            yield key, state
+
+
+def _state(document: Document, key: str) -> str:
+    if document.get(key) is not None:
+        return "kept"
+    return "null" if key in document else "created"

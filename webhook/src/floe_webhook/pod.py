@@ -1,0 +1,87 @@
+"""Reading pods: accessors on the raw document, which is never re-modelled, and where each workload keeps its pod.
+
+A document may hold anything; an accessor answers with something empty where a field is missing or has another type.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+Document = Mapping[str, Any]
+
+DOMAIN = "floe.dev"
+INJECT_LABEL = f"{DOMAIN}/inject"
+INJECTED_LABEL = f"{DOMAIN}/injected"
+INJECTED_BY_ANNOTATION = f"{DOMAIN}/injected-by"
+INJECTION_ANNOTATION = f"{DOMAIN}/injection"
+CONTAINERS_ANNOTATION = f"{DOMAIN}/containers"
+ENVIRONMENT_ONLY_ANNOTATION = f"{DOMAIN}/environment-only"
+ATTRIBUTE_ANNOTATION_PREFIX = "resource.opentelemetry.io/"
+
+SIDECAR_NAME = "floe-sidecar"
+SPOOL_VOLUME = "floe-spool"
+CREDENTIALS_VOLUME = "floe-credentials"
+NO_TOKEN_VOLUME = "floe-no-token"  # noqa: S105 - a volume's name
+VOLUME_NAMES = frozenset({SPOOL_VOLUME, CREDENTIALS_VOLUME, NO_TOKEN_VOLUME})
+
+TEMPLATE_PATHS: Mapping[str, tuple[str, ...]] = {
+    "Pod": (),
+    "Deployment": ("spec", "template"),
+    "StatefulSet": ("spec", "template"),
+    "DaemonSet": ("spec", "template"),
+    "ReplicaSet": ("spec", "template"),
+    "Job": ("spec", "template"),
+    "CronJob": ("spec", "jobTemplate", "spec", "template"),
+}
+"""Kinds that hold a pod, and the keys that lead to it."""
+
+
+def mapping(document: object, *keys: str) -> Document:
+    """The mapping at a path of keys; empty if it is not there."""
+    for key in keys:
+        document = document.get(key) if isinstance(document, Mapping) else None
+    return document if isinstance(document, Mapping) else {}
+
+
+def entries(document: object, key: str) -> Sequence[Any]:
+    """The list under a key; empty if it is not there."""
+    found = document.get(key) if isinstance(document, Mapping) else None
+    return found if isinstance(found, list) else ()
+
+
+def text(document: object, *keys: str) -> str:
+    """The string at a path of keys; empty if it is not there."""
+    found = mapping(document, *keys[:-1]).get(keys[-1])
+    return found if isinstance(found, str) else ""
+
+
+def labels(pod: Document) -> Document:
+    """`metadata.labels`."""
+    return mapping(pod, "metadata", "labels")
+
+
+def annotations(pod: Document) -> Document:
+    """`metadata.annotations`."""
+    return mapping(pod, "metadata", "annotations")
+
+
+def containers(pod: Document, kind: str) -> Iterator[tuple[int, str, Document]]:
+    """Position, name and document of each container; `kind` is `containers` or `initContainers`."""
+    for position, container in enumerate(entries(mapping(pod, "spec"), kind)):
+        name = text(container, "name")
+        if name:
+            yield position, name, container
+
+
+def all_containers(pod: Document) -> Iterator[Document]:
+    """Documents of the init containers and of the containers."""
+    for kind in ("initContainers", "containers"):
+        for _, _, container in containers(pod, kind):
+            yield container
+
+
+def environment_of(container: Document) -> Iterator[tuple[int, str, Document]]:
+    """Position, name and document of each entry of a container's `env`."""
+    for position, entry in enumerate(entries(container, "env")):
+        name = text(entry, "name")
+        if name:
+            yield position, name, entry

@@ -1,0 +1,45 @@
+"""Which ports the sidecar takes, so that it does not fight with a container that declares one of them."""
+
+from dataclasses import dataclass
+
+from floe_webhook import pod as pods
+from floe_webhook.pod import Document
+
+CANDIDATES = 32
+"""How many ports, from the wanted one upwards, are looked at."""
+
+_HIGHEST = 65_535
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """The sidecar's ports: `application` on 127.0.0.1, `health` on the pod's address."""
+
+    application: int
+    health: int
+
+
+DEFAULT_PORTS = Ports(application=4327, health=4328)
+"""Those of the manifest's and the sidecar's own defaults; a test compares them."""
+
+
+def free_ports(pod: Document, wanted: Ports) -> Ports | None:
+    """The wanted ports, each moved up past the ports that containers declare; None if all candidates are declared."""
+    declared = {
+        port.get("containerPort")
+        for container in pods.all_containers(pod)
+        for port in pods.entries(container, "ports")
+        if isinstance(port, dict)
+    }
+    if not declared:
+        return wanted
+    application = _first_free(wanted.application, declared | {wanted.health})
+    if application is None:
+        return None
+    health = _first_free(wanted.health, declared | {application})
+    return Ports(application, health) if health is not None else None
+
+
+def _first_free(wanted: int, taken: set[object]) -> int | None:
+    candidates = range(wanted, min(wanted + CANDIDATES, _HIGHEST + 1))
+    return next((port for port in candidates if port not in taken), None)

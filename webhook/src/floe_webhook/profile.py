@@ -1,0 +1,220 @@
+"""A platform manifest as pods need it: plugins asked once, variables rendered, nothing left to look up.
+
+Immutable: a new manifest gives a new profile, which replaces the old one in one assignment (`floe_webhook.reload`).
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from floe_core.credentials import SecretKey
+from floe_core.errors import ConfigurationError, plugin_boundary
+from floe_core.manifest.models import ContainerSelection, Manifest, PluginChoice, TelemetryRoute
+from floe_core.namespaces import NamespaceParts
+from floe_core.plugin_interfaces.lineage import LineageBackendPlugin
+from floe_core.plugin_interfaces.telemetry import TelemetryBackendPlugin
+from floe_sidecar.settings import Variable as SidecarVariable
+from floe_webhook.decision import EXCLUDED_NAMESPACES, Rules
+from floe_webhook.ports import Ports
+from floe_webhook.targets import (
+    LineageTarget,
+    SecretOf,
+    SidecarDelivery,
+    TelemetryTarget,
+    collector_target,
+    direct_target,
+    lineage_target,
+    local_lineage,
+    local_telemetry,
+    sidecar_delivery,
+)
+
+DEFAULT_ENVIRONMENT = "production"
+"""What plugins are asked for if the manifest names no environment."""
+
+
+@dataclass(frozen=True, slots=True)
+class SidecarProfile:
+    """The sidecar as the manifest wants it.
+
+    Attributes:
+        spool_size: Kubernetes quantity of the spool's volume.
+        shutdown_seconds: Longest flush at the pod's end.
+    """
+
+    image: str
+    image_pull_policy: str
+    requests: Mapping[str, str]
+    limits: Mapping[str, str]
+    ports: Ports
+    spool_size: str
+    shutdown_seconds: float
+    log_level: str
+    redaction: bool
+    delivery: SidecarDelivery
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """Everything that is the same for all pods.
+
+    Attributes:
+        identity: Names the manifest's content; stands in each pod that was injected by it.
+        rules: What `floe_webhook.decision` needs.
+        telemetry_with_sidecar: Where telemetry goes from a pod with the sidecar; None for nowhere.
+        telemetry_without_sidecar: The same without one.
+        lineage_without_sidecar: Where lineage goes from a pod without the sidecar; None for nowhere.
+        namespace_template: Of the job namespace; None without a lineage backend.
+        namespace_parts: What the manifest knows of it.
+        environment: The manifest's environment, for `deployment.environment.name`.
+        notices: What the manifest asks for and cannot have, as sentences.
+    """
+
+    identity: str
+    rules: Rules
+    sidecar: SidecarProfile | None
+    telemetry_with_sidecar: TelemetryTarget | None
+    telemetry_without_sidecar: TelemetryTarget | None
+    lineage_without_sidecar: LineageTarget | None
+    namespace_template: str | None
+    namespace_parts: NamespaceParts
+    containers: ContainerSelection
+    environment: str | None
+    use_labels: bool
+    notices: tuple[str, ...] = field(default=())
+
+    def lineage_with_sidecar(self, ports: Ports) -> LineageTarget | None:
+        """Where lineage goes from a pod whose sidecar has these ports."""
+        return local_lineage(ports.application) if self.sidecar else None
+
+
+def compile_profile(
+    manifest: Manifest,
+    *,
+    telemetry: TelemetryBackendPlugin | None,
+    lineage: LineageBackendPlugin | None,
+    release_namespace: str | None = None,
+) -> Profile:
+    """The profile of a manifest and of the plugins that it names.
+
+    Raises:
+        PluginExecutionError: A plugin fails.
+        ConfigurationError: A plugin names a credential that the manifest's `credentials:` lacks.
+    """
+    injection = manifest.injection
+    environment = manifest.namespaces.environment or DEFAULT_ENVIRONMENT
+    notices: list[str] = []
+    delivery = lineage_alone = None
+    if lineage is not None:
+        with plugin_boundary(lineage.name, "get_transport_config"):
+            transport = lineage.get_transport_config(environment)
+        secret_of = _secrets(manifest, manifest.plugins.lineage_backend)
+        delivery = sidecar_delivery(transport, secret_of, notices)
+        lineage_alone = lineage_target(transport, injection.gateway.url, secret_of, notices)
+    telemetry_alone = _telemetry(manifest, telemetry, environment, notices)
+    ports = Ports(injection.sidecar.port, injection.sidecar.health_port)
+    telemetry_relayed = telemetry_alone
+    if telemetry is not None and injection.telemetry is TelemetryRoute.RELAY:
+        if _SIDECAR_RELAYS_TELEMETRY:
+            telemetry_relayed = local_telemetry(ports.application)
+        else:
+            notices.append(
+                "injection.telemetry is relay, but this sidecar does not relay telemetry yet; pods export to the "
+                "collector at injection.collector.endpoint."
+            )
+    return Profile(
+        identity=_identity(manifest),
+        rules=Rules(
+            excluded_namespaces=EXCLUDED_NAMESPACES | ({release_namespace} if release_namespace else set()),
+            sidecar_enabled=injection.sidecar.enabled,
+            something_to_relay=delivery is not None,
+            has_backend=bool(telemetry_alone or lineage_alone or delivery),
+            ports=ports,
+        ),
+        sidecar=_sidecar(manifest, ports, delivery) if delivery else None,
+        telemetry_with_sidecar=telemetry_relayed,
+        telemetry_without_sidecar=telemetry_alone,
+        lineage_without_sidecar=lineage_alone,
+        namespace_template=_namespace_template(manifest, lineage),
+        namespace_parts=NamespaceParts(
+            domain=manifest.namespaces.domain,
+            environment=manifest.namespaces.environment,
+            organization=manifest.namespaces.organization,
+            tenant=manifest.namespaces.tenant,
+        ),
+        containers=injection.containers,
+        environment=manifest.namespaces.environment,
+        use_labels=injection.use_labels_for_resource_attributes,
+        notices=tuple(notices),
+    )
+
+
+# A sidecar that relays telemetry has to be told where to; one without such a variable cannot.
+_SIDECAR_RELAYS_TELEMETRY = any(variable.name.startswith("TELEMETRY_") for variable in SidecarVariable)
+
+
+def _telemetry(
+    manifest: Manifest, plugin: TelemetryBackendPlugin | None, environment: str, notices: list[str]
+) -> TelemetryTarget | None:
+    if plugin is None:
+        return None
+    collector = collector_target(manifest.injection.collector)
+    if manifest.injection.telemetry is not TelemetryRoute.DIRECT:
+        return collector
+    with plugin_boundary(plugin.name, "get_otlp_exporter_config"):
+        exporter = plugin.get_otlp_exporter_config(environment)
+    secret_of = _secrets(manifest, manifest.plugins.telemetry_backend)
+    return direct_target(exporter, secret_of, notices) or collector
+
+
+def _secrets(manifest: Manifest, choice: PluginChoice | None) -> SecretOf:
+    """`credentials:` of the manifest first, then the plugin's own Secret, whose keys are the credentials' names."""
+
+    def secret_of(name: str) -> SecretKey:
+        if source := manifest.credentials.get(name):
+            return SecretKey(source.secret, source.key)
+        if choice is not None and choice.connection_secret_ref:
+            return SecretKey(choice.connection_secret_ref, name)
+        raise ConfigurationError(
+            f"The manifest does not say which Secret holds the credential {name}.",
+            where=f"credentials.{name}",
+            remedy=f"Add `credentials: {{{name}: {{secret: <name of the Secret>, key: <its key>}}}}`.",
+            details={"credential": name},
+        )
+
+    return secret_of
+
+
+def _namespace_template(manifest: Manifest, plugin: LineageBackendPlugin | None) -> str | None:
+    if plugin is None:
+        return None
+    if manifest.namespaces.template is not None:
+        return manifest.namespaces.template
+    if manifest.namespaces.strategy is not None:
+        return manifest.namespaces.strategy.template
+    with plugin_boundary(plugin.name, "get_namespace_strategy"):
+        return plugin.get_namespace_strategy().template
+
+
+def _sidecar(manifest: Manifest, ports: Ports, delivery: SidecarDelivery) -> SidecarProfile:
+    sidecar = manifest.injection.sidecar
+    return SidecarProfile(
+        image=sidecar.image,
+        image_pull_policy=sidecar.image_pull_policy,
+        requests=sidecar.resources.requests.model_dump(),
+        limits=sidecar.resources.limits.model_dump(),
+        ports=ports,
+        spool_size=sidecar.spool_size,
+        shutdown_seconds=sidecar.shutdown_seconds,
+        log_level=sidecar.log_level.upper(),
+        redaction=manifest.injection.redaction.enabled,
+        delivery=delivery,
+    )
+
+
+def _identity(manifest: Manifest) -> str:
+    content: dict[str, Any] = manifest.model_dump(
+        mode="json", include={"plugins", "credentials", "namespaces", "injection"}
+    )
+    return hashlib.sha256(repr(sorted(content.items())).encode()).hexdigest()[:12]

@@ -1,0 +1,135 @@
+"""The sidecar as Kubernetes starts it, and the volumes that it needs.
+
+Defaults that the API server would add are written out, so that a second look at the stored pod finds it unchanged.
+There is no startup and no readiness probe: a native sidecar's readiness counts into the pod's, and a relay must never
+keep a pod from starting (injection.md §3, 5).
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from floe_sidecar.settings import Variable as SidecarVariable
+from floe_webhook import pod as pods
+from floe_webhook.pod import Document
+from floe_webhook.ports import Ports
+from floe_webhook.profile import SidecarProfile
+from floe_webhook.targets import CREDENTIALS_DIRECTORY
+
+SPOOL_DIRECTORY = "/var/run/floe/spool"
+USER_ID = 65532
+"""A user that owns nothing; set because a pod that runs as root would otherwise contradict `runAsNonRoot`."""
+
+_SERVICE_ACCOUNT_DIRECTORY = "/var/run/secrets/kubernetes.io/serviceaccount"
+_GRACE_SECONDS = 30
+_GRACE_MARGIN_SECONDS = 5
+_DEFAULT_FILE_MODE = 0o644
+_UNITS = {
+    "": 1, "m": 1e-3, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40,
+}  # fmt: skip
+
+
+def sidecar_container(pod: Document, sidecar: SidecarProfile, ports: Ports) -> dict[str, Any]:
+    """The native sidecar (KEP-753): an init container that keeps running beside the others and ends after them."""
+    mounts = [
+        {"name": pods.SPOOL_VOLUME, "mountPath": SPOOL_DIRECTORY},
+        # The API server mounts the service account's token into every container that has nothing at this path.
+        {"name": pods.NO_TOKEN_VOLUME, "mountPath": _SERVICE_ACCOUNT_DIRECTORY, "readOnly": True},
+    ]
+    if sidecar.delivery.credential is not None:
+        mounts.append({"name": pods.CREDENTIALS_VOLUME, "mountPath": CREDENTIALS_DIRECTORY, "readOnly": True})
+    return {
+        "name": pods.SIDECAR_NAME,
+        "image": sidecar.image,
+        "imagePullPolicy": sidecar.image_pull_policy,
+        "restartPolicy": "Always",
+        "env": _environment(pod, sidecar, ports),
+        "ports": [{"name": "floe-health", "containerPort": ports.health, "protocol": "TCP"}],
+        "resources": resources(pod, sidecar),
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "capabilities": {"drop": ["ALL"]},
+            "privileged": False,
+            "readOnlyRootFilesystem": True,
+            "runAsGroup": USER_ID,
+            "runAsNonRoot": True,
+            "runAsUser": USER_ID,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "terminationMessagePath": "/dev/termination-log",
+        "terminationMessagePolicy": "File",
+        "volumeMounts": mounts,
+    }
+
+
+def volumes(sidecar: SidecarProfile) -> list[dict[str, Any]]:
+    """The spool, an empty folder in the token's place, and the credential's Secret, which may be missing."""
+    found: list[dict[str, Any]] = [
+        {"name": pods.SPOOL_VOLUME, "emptyDir": {"sizeLimit": sidecar.spool_size}},
+        {"name": pods.NO_TOKEN_VOLUME, "emptyDir": {"sizeLimit": "1Mi"}},
+    ]
+    if (credential := sidecar.delivery.credential) is not None:
+        secret = {
+            "secretName": credential.secret,
+            "items": [{"key": credential.key, "path": "lineage-api-key"}],
+            "defaultMode": _DEFAULT_FILE_MODE,
+            "optional": True,
+        }
+        found.append({"name": pods.CREDENTIALS_VOLUME, "secret": secret})
+    return found
+
+
+def resources(pod: Document, sidecar: SidecarProfile) -> dict[str, Any]:
+    """Requests and limits that leave the pod's quality of service what it was.
+
+    A Guaranteed pod needs requests equal to limits in every container. A pod with resources of its own (KEP-2837) is
+    refused if its containers ask for more than it has, so there the sidecar lives within the pod's budget.
+    """
+    if pods.mapping(pod, "spec", "resources"):
+        return {}
+    requests = sidecar.limits if is_guaranteed(pod) else sidecar.requests
+    return {"limits": dict(sidecar.limits), "requests": dict(requests)}
+
+
+def is_guaranteed(pod: Document) -> bool:
+    """Whether every container has limits for CPU and memory, and requests equal to them or none."""
+    found = list(pods.all_containers(pod))
+    return bool(found) and all(_has_equal_requests(container) for container in found)
+
+
+def _has_equal_requests(container: Document) -> bool:
+    limits = pods.mapping(container, "resources", "limits")
+    requests = pods.mapping(container, "resources", "requests")
+    for resource in ("cpu", "memory"):
+        limit = quantity(limits.get(resource))
+        if not limit or quantity(requests.get(resource, limits[resource])) != limit:
+            return False
+    return True
+
+
+def quantity(value: object) -> float | None:
+    """A Kubernetes quantity as a number; None if it is none."""
+    match = re.fullmatch(r"([0-9.]+)(m|k|M|G|T|Ki|Mi|Gi|Ti)?", str(value))
+    try:
+        return float(match[1]) * _UNITS[match[2] or ""] if match else None
+    except ValueError:
+        return None
+
+
+def _environment(pod: Document, sidecar: SidecarProfile, ports: Ports) -> list[Mapping[str, Any]]:
+    grace = pods.mapping(pod, "spec").get("terminationGracePeriodSeconds")
+    seconds = grace if isinstance(grace, int) else _GRACE_SECONDS
+    # A volume that grows past its limit has the whole pod evicted; SQLite's log needs room beside the events.
+    spool_bytes = int((quantity(sidecar.spool_size) or 0) * 3 / 4)
+    values: dict[SidecarVariable, str] = {
+        SidecarVariable.PORT: str(ports.application),
+        SidecarVariable.HEALTH_PORT: str(ports.health),
+        SidecarVariable.HEALTH_HOST: "0.0.0.0",  # noqa: S104 - in the pod's own network
+        SidecarVariable.SPOOL_DIRECTORY: SPOOL_DIRECTORY,
+        SidecarVariable.SPOOL_MAX_BYTES: str(spool_bytes),
+        SidecarVariable.SHUTDOWN_SECONDS: f"{min(sidecar.shutdown_seconds, max(1, seconds - _GRACE_MARGIN_SECONDS)):g}",
+        SidecarVariable.REDACTION: str(sidecar.redaction).lower(),
+        SidecarVariable.LOG_LEVEL: sidecar.log_level,
+    }
+    own = [{"name": str(name), "value": value} for name, value in values.items()]
+    return [*own, *(variable.entry for variable in sidecar.delivery.variables)]
