@@ -23,7 +23,6 @@ SEND_TIMEOUT = timedelta(seconds=60)
 # Longer than a send can take, so that a claim runs out only if its dispatcher has died.
 CLAIM_FOR = SEND_TIMEOUT + timedelta(seconds=30)
 GIVE_UP_AFTER = timedelta(hours=24)
-_FIRST_RETRY = timedelta(seconds=1)
 _LONGEST_RETRY = timedelta(minutes=5)
 _BATCH = 20
 
@@ -134,4 +133,4 @@ class Dispatcher:
 def retry_delay(attempts: int) -> timedelta:
     """How long to wait after so many attempts: 1 s, doubled each time, 5 minutes at most."""
     doublings = min(max(attempts, 1) - 1, 16)
-    return min(_FIRST_RETRY * 2**doublings, _LONGEST_RETRY)
+    return min(timedelta(seconds=2.0**doublings), _LONGEST_RETRY)

@@ -1,5 +1,6 @@
 """Asks how new the newest row of each promised table is."""
 
+import asyncio
 from collections.abc import Callable
 from datetime import UTC, date, datetime
 from datetime import time as time_of_day
@@ -16,7 +17,8 @@ async def observe_freshness(
     contract: Contract, source: Source, *, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
 ) -> FreshnessFacts:
     """One observation per promise; what cannot be read is told as a failure of that promise alone."""
-    return FreshnessFacts(tuple([await _observe(promise, source, clock) for promise in contract.freshness]))
+    rows = await asyncio.gather(*(_observe(promise, source, clock) for promise in contract.freshness))
+    return FreshnessFacts(tuple(rows))
 
 
 async def _observe(promise: FreshnessPromise, source: Source, clock: Callable[[], datetime]) -> NewestRow:

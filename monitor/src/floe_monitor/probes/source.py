@@ -10,6 +10,9 @@ from floe_core.plugin_interfaces.catalog import CatalogPlugin, Table
 from floe_core.plugin_interfaces.compute import ComputeConfig, ComputePlugin, ConnectionResult
 from floe_monitor.probes.workers import Workers
 
+# A plugin that keeps to its timeout answers before it is given up.
+_GRACE = timedelta(seconds=1)
+
 
 @dataclass(frozen=True, slots=True)
 class Source:
@@ -40,7 +43,7 @@ class Source:
             with plugin_boundary(compute.name, "fetch_rows"):
                 return compute.fetch_rows(config, sql, seconds)
 
-        return await self.workers.call(self.name, fetch, self.timeout)
+        return await self.workers.call(self.name, fetch, self.timeout + _GRACE)
 
     async def ping(self) -> ConnectionResult:
         """One probe of the compute.
@@ -54,7 +57,7 @@ class Source:
             with plugin_boundary(compute.name, "validate_connection"):
                 return compute.validate_connection(config)
 
-        return await self.workers.call(self.name, validate, self.timeout)
+        return await self.workers.call(self.name, validate, self.timeout + _GRACE)
 
     async def table(self, identifier: str) -> Table:
         """A table's description by the catalog.
@@ -74,7 +77,7 @@ class Source:
                 finally:
                     connected.close()
 
-        return await self.workers.call(self.name, load, self.timeout)
+        return await self.workers.call(self.name, load, self.timeout + _GRACE)
 
     @property
     def dialect(self) -> str:

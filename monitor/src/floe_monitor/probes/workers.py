@@ -2,7 +2,8 @@
 
 A call that hangs cannot be ended from outside: after the timeout it is abandoned, its thread stays behind until the
 plugin returns, and a source with too many of them is not called until one has ended. One bad source never takes the
-threads of another, and no hung thread holds up the process's end (they are daemons, which `ThreadPoolExecutor`'s are not).
+threads of another, and no hung thread holds up the process's end (these are daemons; those of `ThreadPoolExecutor` are
+not).
 """
 
 import asyncio
@@ -88,5 +89,6 @@ class Workers:
         try:
             return await future
         except asyncio.CancelledError:
-            self._abandoned[source] += 1
+            if future.cancelled():  # otherwise the call had ended just before
+                self._abandoned[source] += 1
             raise

@@ -1,0 +1,199 @@
+"""The monitor's life: open the store, restore what is remembered, run the loops, stop in order.
+
+    schedule ──runs──> runner ──> recorder ──> store ──> dispatcher ──> channels
+                          └─────> metrics, lineage, terminal
+
+At the end the schedule stops first, then what was found is stored, then what was stored is sent once more.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Final
+
+import structlog
+from opentelemetry.metrics import Observation
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import MetricReader
+from opentelemetry.sdk.trace import TracerProvider
+from sqlalchemy.exc import SQLAlchemyError
+
+from floe_core.manifest.models import Monitoring
+from floe_core.plugin_interfaces.alert_channel import AlertChannelPlugin
+from floe_core.telemetry import shutdown_telemetry
+from floe_monitor.alerts.dispatcher import Dispatcher
+from floe_monitor.contracts.model import Contract
+from floe_monitor.probes.source import Source
+from floe_monitor.schedule.loop import Job, Schedule
+from floe_monitor.schedule.plan import Timetable
+from floe_monitor.service.exposition import Exposition
+from floe_monitor.service.memory import Memory
+from floe_monitor.service.metrics import MonitorMetrics
+from floe_monitor.service.recorder import Recorder
+from floe_monitor.service.runner import Routing, Runner
+from floe_monitor.service.state import ServiceState
+from floe_monitor.service.watches import WATCHES, Target, Watch, holds_for
+from floe_monitor.service.web import application, serving
+from floe_monitor.store.database import open_engine, upgrade
+from floe_monitor.store.history import past_state
+from floe_monitor.store.records import CheckRun, key_of
+from floe_monitor.store.results import register
+
+_log = structlog.get_logger(__name__)
+SERVICE_NAME: Final = "floe-contract-monitor"
+_RETRY_STORE = timedelta(seconds=2)
+_DRAIN = timedelta(seconds=10)
+
+
+@dataclass(frozen=True, slots=True)
+class MonitorSettings:
+    """What a monitor is told.
+
+    Attributes:
+        database_url: PostgreSQL.
+        interval: Overrides the interval of every check; for demonstrations and tests.
+        port: 0 means any free one.
+    """
+
+    database_url: str = field(repr=False)
+    monitoring: Monitoring = field(default_factory=Monitoring)
+    host: str = "127.0.0.1"
+    port: int = 8080
+    interval: timedelta | None = None
+
+
+class Monitor:
+    """Watches contracts on one source.
+
+    Args:
+        settings: What it is told.
+        contracts: What it watches.
+        source: Where their tables are.
+        channels: Alert channels by name.
+        listeners: Called with each run beside the monitor's own; they must not block.
+        on_serving: Called with the port when HTTP is served.
+        telemetry: Makes the providers of spans and metrics, given the reader of the scrape.
+        problems: What a person should mend; shown by `/readyz`.
+    """
+
+    def __init__(
+        self,
+        settings: MonitorSettings,
+        contracts: Sequence[Contract],
+        source: Source,
+        channels: dict[str, AlertChannelPlugin],
+        *,
+        telemetry: Callable[[MetricReader], tuple[TracerProvider, MeterProvider]],
+        listeners: Sequence[Callable[[CheckRun], None]] = (),
+        on_serving: Callable[[int], None] = lambda _port: None,
+        problems: Sequence[str] = (),
+    ) -> None:
+        self._settings = settings
+        self._contracts = contracts
+        self._source = source
+        self._on_serving = on_serving
+        self._exposition = Exposition(lambda: self._metrics.active)
+        self._providers = telemetry(self._exposition.reader)
+        tracers, meters = self._providers
+        self._metrics = MonitorMetrics(meters.get_meter("floe_monitor"))
+        self._metrics.active = {str(contract.id) for contract in contracts}
+        self._engine = open_engine(settings.database_url)
+        self._dispatcher = Dispatcher(self._engine, channels, self._metrics)
+        self._recorder = Recorder(self._engine, self._metrics, on_stored=self._dispatcher.wake)
+        self._schedule = Schedule(self._metrics)
+        self.state = ServiceState(contracts=len(contracts), problems=list(problems))
+        self._metrics.observe("floe_monitor_results_waiting", lambda: [Observation(self._recorder.waiting)])
+        self._metrics.observe(
+            "floe_monitor_abandoned_calls",
+            lambda: [Observation(source.workers.abandoned(source.name), {"source": source.name})],
+        )
+        self._runner = Runner(
+            settings.monitoring,
+            Routing(tuple(channels), settings.monitoring.alerts.routing_rules),
+            tracers.get_tracer("floe_monitor"),
+            (self._recorder.put, self._metrics.checked, self.state.checked, *listeners),
+        )
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Watches until told to stop."""
+        app = application(self.state, self._exposition)
+        try:
+            async with serving(app, self._settings.host, self._settings.port) as port:
+                self._on_serving(port)
+                if await self._open_store(stop):
+                    await self._watch(stop)
+        finally:
+            await self._engine.dispose()
+            await asyncio.to_thread(shutdown_telemetry, *self._providers)
+
+    async def _open_store(self, stop: asyncio.Event) -> bool:
+        """Migrates, registers and restores, as often as it takes; false if told to stop meanwhile."""
+        while not stop.is_set():
+            try:
+                await upgrade(self._engine)
+                await register(self._engine, self._contracts, datetime.now(UTC))
+                await self._schedule_all()
+            except (SQLAlchemyError, OSError) as error:
+                _log.warning("store.unreachable", reason=type(error).__name__)
+                self.state.store_failure = partial(str, type(error).__name__)
+                await _wait(stop, _RETRY_STORE)
+            else:
+                self.state.store_failure = lambda: self._recorder.failure
+                return True
+        return False
+
+    async def _schedule_all(self) -> None:
+        if not self._contracts:
+            _log.info("contracts.none")
+        for contract in self._contracts:
+            for watch in WATCHES:
+                if watch.check.is_promised(contract):
+                    await self._schedule_one(contract, watch)
+
+    async def _schedule_one(self, contract: Contract, watch: Watch) -> None:
+        interval = self._settings.interval or watch.check.interval(self._settings.monitoring.check_intervals)
+        counted = timedelta(hours=self._settings.monitoring.severity_thresholds.critical_window_hours)
+        past = await past_state(self._engine, contract.id, watch.check.type, datetime.now(UTC), counted)
+        memory = Memory.restored(past, holds_for=holds_for(interval))
+        target = Target(contract, self._source, memory, interval)
+        key = key_of(contract.id, watch.check.type)
+
+        async def run(planned_at: datetime) -> None:
+            await self._runner.run(watch, target, planned_at)
+
+        self._schedule.add(Job(key, Timetable.of(key, interval), run, past.last_run))
+
+    async def _watch(self, stop: asyncio.Event) -> None:
+        async with asyncio.TaskGroup() as group:
+            recorder = group.create_task(self._recorder.run(), name="recorder")
+            dispatcher = group.create_task(self._dispatcher.run(), name="dispatcher")
+            schedule = group.create_task(self._schedule.run(), name="schedule")
+            await stop.wait()
+            self.state.stopping = True
+            schedule.cancel()
+            await asyncio.wait([schedule])
+            if not await self._recorder.drain(_DRAIN):
+                _log.error("results.lost", count=self._recorder.waiting)
+                self._metrics.dropped(self._recorder.waiting, "stopped")
+            dispatcher.cancel()
+            recorder.cancel()
+            await asyncio.wait([dispatcher, recorder])
+            await self._deliver_the_rest()
+
+    async def _deliver_the_rest(self) -> None:
+        try:
+            async with asyncio.timeout(_DRAIN.total_seconds()):
+                await self._dispatcher.deliver_once()
+        except (TimeoutError, SQLAlchemyError, OSError) as error:
+            # They wait in the outbox for the next start.
+            _log.warning("alerts.not_delivered", reason=type(error).__name__)
+
+
+async def _wait(stop: asyncio.Event, duration: timedelta) -> None:
+    try:
+        async with asyncio.timeout(duration.total_seconds()):
+            await stop.wait()
+    except TimeoutError:
+        return

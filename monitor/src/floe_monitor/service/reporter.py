@@ -1,0 +1,57 @@
+"""Lines for the person at the terminal: each check's state when it is first known and whenever it changes."""
+
+from datetime import UTC
+
+from rich.console import Console
+from rich.text import Text
+
+from floe_core.plugin_interfaces.alert_channel import ViolationType
+from floe_monitor.checks.model import CheckStatus
+from floe_monitor.store.records import CheckRun
+
+_SIGNS = {
+    CheckStatus.PASS: ("●", "green"),
+    CheckStatus.FAIL: ("●", "red"),
+    CheckStatus.ERROR: ("●", "magenta"),
+    CheckStatus.UNKNOWN: ("○", "yellow"),
+    CheckStatus.SKIPPED: ("○", "dim"),
+}
+
+
+class Reporter:
+    """Prints state changes; with many contracts a terminal would drown in every single result."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._known: dict[str, CheckStatus] = {}
+
+    def __call__(self, run: CheckRun) -> None:
+        """A check has ended."""
+        status = run.verdict.status
+        if self._known.get(run.key) is status:
+            return
+        self._known[run.key] = status
+        self._console.print(line(run))
+
+
+def line(run: CheckRun) -> Text:
+    """Time, sign, contract, check, state and what was measured or why not."""
+    sign, style = _SIGNS[run.verdict.status]
+    text = Text(f"{run.checked_at.astimezone(UTC):%H:%M:%S}  ", style="dim")
+    text.append(f"{sign} {run.verdict.status.value:<8}", style=style)
+    text.append(f"{run.contract.id}  ", style="bold")
+    text.append(f"{run.check.value}  ")
+    text.append(_measures(run) or run.verdict.reason, style="dim")
+    return text
+
+
+def _measures(run: CheckRun) -> str:
+    shown = []
+    for outcome in run.verdict.outcomes:
+        if outcome.measure is None or outcome.reason:
+            continue
+        if run.check is ViolationType.AVAILABILITY:
+            shown.append(f"{outcome.measure:.3%} up")
+        else:
+            shown.append(f"{outcome.element}: {outcome.measure:.0f} s old, {outcome.threshold:.0f} s promised")
+    return "; ".join(shown)

@@ -1,0 +1,75 @@
+"""From a manifest and a folder of contracts to what a `Monitor` is made of."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TypeVar
+
+from floe_core.credentials import resolve_all
+from floe_core.errors import ConfigurationError
+from floe_core.manifest.models import AlertChannelChoice, Manifest, PluginChoice
+from floe_core.plugin_interfaces.alert_channel import AlertChannelPlugin
+from floe_core.plugin_interfaces.metadata import PluginKind
+from floe_core.plugin_interfaces.registry import PluginRegistry
+from floe_monitor.alerts.console import ConsoleAlertConfig, ConsoleAlertPlugin
+from floe_monitor.probes.source import Source
+from floe_monitor.probes.workers import Workers
+
+ChoiceT = TypeVar("ChoiceT", bound=PluginChoice)
+
+
+@dataclass(frozen=True, slots=True)
+class Plugins:
+    """The plugins that the monitor uses."""
+
+    source: Source
+    channels: dict[str, AlertChannelPlugin]
+
+
+def create_plugins(
+    manifest: Manifest, registry: PluginRegistry, environ: Mapping[str, str] | None = None, *, terminal: bool = False
+) -> Plugins:
+    """The manifest's compute, catalog and channels, with credentials resolved from the environment.
+
+    Args:
+        manifest: Names them.
+        registry: Finds them.
+        environ: Where credentials are; by default this process's environment.
+        terminal: Whether a person looks on: then alerts go to the terminal too, if no channel does that already.
+
+    Raises:
+        ConfigurationError: A plugin or a credential is missing, or a channel's configuration is wrong; says which.
+    """
+    environ = os.environ if environ is None else environ
+    chosen = manifest.plugins
+    if chosen.compute is None:
+        raise ConfigurationError(
+            "The manifest names no compute, so nothing can be asked.", where="plugins.compute", remedy="Set it."
+        )
+    compute = registry.create(PluginKind.COMPUTE, _resolved(chosen.compute, environ))
+    catalog = registry.create(PluginKind.CATALOG, _resolved(chosen.catalog, environ)) if chosen.catalog else None
+    source = Source(
+        name=compute.name,
+        compute=compute,
+        catalog=catalog,
+        workers=Workers(),
+        timeout=timedelta(seconds=manifest.monitoring.check_timeout_seconds),
+    )
+    channels = {choice.name: _channel(choice, registry, environ) for choice in chosen.alert_channels}
+    if terminal and not any(isinstance(channel, ConsoleAlertPlugin) for channel in channels.values()):
+        channels.setdefault("terminal", ConsoleAlertPlugin(ConsoleAlertConfig()))
+    return Plugins(source, channels)
+
+
+def _channel(choice: AlertChannelChoice, registry: PluginRegistry, environ: Mapping[str, str]) -> AlertChannelPlugin:
+    channel = registry.create(PluginKind.ALERT_CHANNEL, _resolved(choice, environ))
+    if problems := channel.validate_config():
+        raise ConfigurationError(
+            " ".join(problems), where=f"plugins.alert_channels[{choice.name}]", remedy="Mend its `config`."
+        )
+    return channel
+
+
+def _resolved(choice: ChoiceT, environ: Mapping[str, str]) -> ChoiceT:
+    return choice.model_copy(update={"config": resolve_all(choice.config, environ)})
