@@ -38,7 +38,7 @@ class Metadata(Section):
     name: Annotated[str, Field(pattern=_DNS_LABEL, description="Name of the platform")]
     version: str = Field(default="1.0.0", pattern=r"^\d+\.\d+\.\d+$", description="Version of this manifest (SemVer)")
     owner: str | None = Field(default=None, description="Whom to ask")
-    description: str | None = None
+    description: str | None = Field(default=None, description="What it is for")
 
 
 class PluginChoice(Section):
@@ -48,7 +48,7 @@ class PluginChoice(Section):
     version: str | None = Field(
         default=None, pattern=r"^\d+\.\d+\.\d+$", description="Exact version that must be installed"
     )
-    config: dict[str, Any] = Field(default_factory=dict)
+    config: dict[str, Any] = Field(default_factory=dict, description="As the plugin's README says")
     connection_secret_ref: KubernetesName | None = Field(
         default=None, description="Secret with the connection's credentials"
     )
@@ -82,19 +82,19 @@ class Plugins(Section):
 class CredentialSource(Section):
     """Where a pod gets a credential from: a key of a Secret in the pod's own namespace."""
 
-    secret: KubernetesName
-    key: Annotated[str, Field(pattern=_SECRET_KEY)]
+    secret: Annotated[KubernetesName, Field(description="Name of the Secret")]
+    key: Annotated[str, Field(pattern=_SECRET_KEY, description="Key in the Secret")]
 
 
 class Namespaces(Section):
     """How job namespaces are named. Without `strategy` and `template` the lineage backend's default holds (REQ-058)."""
 
-    strategy: NamespaceStrategy | None = None
+    strategy: NamespaceStrategy | None = Field(default=None, description="By default the lineage backend's")
     template: str | None = Field(default=None, description="A format of one's own, e.g. {organization}.{domain}")
-    tenant: str = DEFAULT_TENANT
-    organization: str | None = None
-    environment: str | None = None
-    domain: str | None = None
+    tenant: str = Field(default=DEFAULT_TENANT, description="For `simple`")
+    organization: str | None = Field(default=None, description="For `centralized`")
+    environment: str | None = Field(default=None, description="For `environment`, e.g. production")
+    domain: str | None = Field(default=None, description="A pod's annotation floe.dev/domain wins")
 
     @field_validator("template")
     @classmethod
@@ -124,8 +124,12 @@ class TelemetryRoute(StrEnum):
 class Collector(Section):
     """The OpenTelemetry Collector that pods export to."""
 
-    endpoint: Url = "http://otel-collector.observability.svc:4318"
-    protocol: Literal["http/protobuf", "grpc"] = "http/protobuf"
+    endpoint: Url = Field(
+        default="http://otel-collector.observability.svc:4318", description="Base URL, without a path"
+    )
+    protocol: Literal["http/protobuf", "grpc"] = Field(
+        default="http/protobuf", description="Port 4318 usually, 4317 for grpc"
+    )
 
 
 class Gateway(Section):
@@ -144,29 +148,38 @@ class ResourceList(Section):
 class SidecarResources(Section):
     """Requests and limits of the sidecar; in a Guaranteed pod the requests equal the limits."""
 
-    requests: ResourceList = ResourceList(cpu="10m", memory="48Mi")
-    limits: ResourceList = ResourceList(cpu="250m", memory="64Mi")
+    requests: ResourceList = Field(
+        default=ResourceList(cpu="10m", memory="48Mi"), description="By default cpu 10m, memory 48Mi"
+    )
+    limits: ResourceList = Field(
+        default=ResourceList(cpu="250m", memory="64Mi"), description="By default cpu 250m, memory 64Mi"
+    )
 
 
 class Sidecar(Section):
     """The relay in each pod."""
 
-    enabled: bool = True
+    enabled: bool = Field(default=True, description="Without it pods get the environment only")
     image: str = Field(default="floe-sidecar:0.1.0", min_length=1, description="Image, by tag or by digest")
-    image_pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
+    image_pull_policy: Literal["Always", "IfNotPresent", "Never"] = Field(
+        default="IfNotPresent", description="As Kubernetes understands it"
+    )
     resources: SidecarResources = SidecarResources()
     port: Port = Field(default=4327, description="Port on 127.0.0.1 for the application")
     health_port: Port = Field(default=4328, description="Port on the pod's address for health and metrics")
     spool_size: Quantity = Field(default="256Mi", description="Size limit of the spool volume")
     shutdown_seconds: float = Field(default=20.0, gt=0, le=600, description="Longest flush at the pod's end")
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="Of the sidecar")
 
 
 class ContainerSelection(Section):
     """Which containers of a pod are configured: all that are not excluded, or only those included."""
 
-    include: tuple[str, ...] = ()
-    exclude: tuple[str, ...] = ("istio-proxy", "linkerd-proxy", "daprd", "vault-agent", "cloud-sql-proxy")
+    include: tuple[str, ...] = Field(default=(), description="Names; empty means all that are not excluded")
+    exclude: tuple[str, ...] = Field(
+        default=("istio-proxy", "linkerd-proxy", "daprd", "vault-agent", "cloud-sql-proxy"),
+        description="Names of containers that are never configured",
+    )
     init_containers: bool = Field(default=True, description="Whether the user's init containers are configured too")
 
 
@@ -181,7 +194,10 @@ class Redaction(Section):
 class Injection(Section):
     """What is written into pods."""
 
-    telemetry: TelemetryRoute = TelemetryRoute.COLLECTOR
+    telemetry: TelemetryRoute = Field(
+        default=TelemetryRoute.COLLECTOR,
+        description="To the collector's Service, through the sidecar, or straight to the backend",
+    )
     collector: Collector = Collector()
     gateway: Gateway = Gateway()
     sidecar: Sidecar = Sidecar()
@@ -196,26 +212,28 @@ class Injection(Section):
 class CheckIntervals(Section):
     """Minutes between two checks of one contract, by type (FR-003)."""
 
-    freshness_minutes: float = Field(default=15, gt=0)
-    schema_drift_minutes: float = Field(default=60, gt=0)
-    quality_minutes: float = Field(default=360, gt=0)
-    availability_minutes: float = Field(default=5, gt=0)
+    freshness_minutes: float = Field(default=15, gt=0, description="Between two freshness checks")
+    schema_drift_minutes: float = Field(default=60, gt=0, description="Between two schema drift checks")
+    quality_minutes: float = Field(default=360, gt=0, description="Between two quality checks")
+    availability_minutes: float = Field(default=5, gt=0, description="Between two availability checks")
 
 
 class SeverityThresholds(Section):
     """When a finding weighs more (FR-024)."""
 
-    info_pct: float = Field(default=80, ge=0, le=100)
-    warning_pct: float = Field(default=90, ge=0, le=100)
+    info_pct: float = Field(default=80, ge=0, le=100, description="Share of the threshold that is worth a note")
+    warning_pct: float = Field(default=90, ge=0, le=100, description="Share of the threshold that is a warning")
     critical_count: int = Field(default=3, ge=1, description="More findings than this within the window are critical")
-    critical_window_hours: float = Field(default=24, gt=0)
+    critical_window_hours: float = Field(default=24, gt=0, description="Window of `critical_count`")
 
 
 class AlertRoutingRule(Section):
     """Which findings go to which channel (FR-028)."""
 
-    channel_name: str
-    min_severity: Literal["info", "warning", "error", "critical"] = "warning"
+    channel_name: str = Field(description="Name of an alert channel")
+    min_severity: Literal["info", "warning", "error", "critical"] = Field(
+        default="warning", description="Lighter findings are not sent"
+    )
     contract_filter: str | None = Field(default=None, description="Glob on the contract's name")
 
 
@@ -223,22 +241,26 @@ class Alerts(Section):
     """Routing, repeats and rates (FR-028 to FR-030)."""
 
     routing_rules: tuple[AlertRoutingRule, ...] = ()
-    dedup_window_minutes: float = Field(default=30, gt=0)
-    rate_limit_per_contract: int = Field(default=10, ge=1)
-    rate_limit_window_minutes: float = Field(default=60, gt=0)
+    dedup_window_minutes: float = Field(default=30, gt=0, description="A repeat within it is not sent")
+    rate_limit_per_contract: int = Field(default=10, ge=1, description="Most alerts of one contract in a window")
+    rate_limit_window_minutes: float = Field(default=60, gt=0, description="Window of the rate limit")
 
 
 class Monitoring(Section):
     """The contract monitor (FR-044)."""
 
-    enabled: bool = True
-    mode: Literal["scheduled", "continuous", "on_demand"] = "scheduled"
+    enabled: bool = Field(default=True, description="Whether contracts are checked at all")
+    mode: Literal["scheduled", "continuous", "on_demand"] = Field(
+        default="scheduled", description="By intervals, without pause, or only when asked"
+    )
     check_intervals: CheckIntervals = CheckIntervals()
     severity_thresholds: SeverityThresholds = SeverityThresholds()
     alerts: Alerts = Alerts()
-    retention_days: int = Field(default=90, ge=1)
-    clock_skew_tolerance_seconds: float = Field(default=60, ge=0)
-    check_timeout_seconds: float = Field(default=30, gt=0)
+    retention_days: int = Field(default=90, ge=1, description="Of single results; aggregates stay")
+    clock_skew_tolerance_seconds: float = Field(
+        default=60, ge=0, description="How far in the future a timestamp may lie"
+    )
+    check_timeout_seconds: float = Field(default=30, gt=0, description="Longest check; longer is a failure")
 
     @property
     def check_timeout(self) -> timedelta:
@@ -249,15 +271,15 @@ class Monitoring(Section):
 class Logging(Section):
     """How the services log."""
 
-    level: Literal["debug", "info", "warning", "error"] = "info"
-    format: Literal["json", "console"] = "json"
+    level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="Least severity written")
+    format: Literal["json", "console"] = Field(default="json", description="For machines or for people")
 
 
 class Manifest(Section):
     """The platform manifest, `apiVersion: floe.dev/v1`, `kind: Manifest`."""
 
-    api_version: Literal["floe.dev/v1"] = Field(alias="apiVersion")
-    kind: Literal["Manifest"]
+    api_version: Literal["floe.dev/v1"] = Field(alias="apiVersion", description="Version of this document's shape")
+    kind: Literal["Manifest"] = Field(description="What this document is")
     metadata: Metadata
     plugins: Plugins = Plugins()
     credentials: dict[Annotated[str, Field(pattern=_VARIABLE)], CredentialSource] = Field(default_factory=dict)

@@ -63,12 +63,12 @@ def _near_word(given: object, allowed: str) -> str | None:
 def _keys_at(model: type[BaseModel], path: Iterable[str | int]) -> tuple[str, ...]:
     for part in path:
         annotations = {field.alias or name: field.annotation for name, field in model.model_fields.items()}
-        model = _model_in(annotations.get(str(part))) or model  # an index or a dict's key stays in the same model
+        model = model_in(annotations.get(str(part))) or model  # an index or a dict's key stays in the same model
     return tuple(field.alias or name for name, field in model.model_fields.items())
 
 
-def _model_in(annotation: Any) -> type[BaseModel] | None:
+def model_in(annotation: Any) -> type[BaseModel] | None:
     """The model that an annotation holds, alone or in a tuple, dict, Optional or Annotated."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
-    return next((inner for part in get_args(annotation) if (inner := _model_in(part)) is not None), None)
+    return next((inner for part in get_args(annotation) if (inner := model_in(part)) is not None), None)

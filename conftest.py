@@ -1,0 +1,46 @@
+"""What holds for every test of the house: it names a requirement, and that requirement exists.
+
+`docs/requirements.md` (requirement to test modules) is made from the same marks; `make docs` writes it, and
+`tests/contract/test_requirements_page.py` keeps it true whenever the whole suite is collected.
+"""
+
+from pathlib import Path
+
+import pytest
+
+from tools.requirements import (
+    MODULES_BY_REQUIREMENT,
+    is_whole_suite,
+    known_requirements,
+    requirements_of,
+    requirements_page,
+)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Lets `tools/docs.py` ask for the page."""
+    parser.addoption("--write-requirements", metavar="FILE", help="write the page of requirements and their tests")
+
+
+@pytest.hookimpl(tryfirst=True)  # before -m and -k take tests away
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Refuses a test without a requirement, and notes which modules test which."""
+    known = known_requirements()
+    modules: dict[str, set[str]] = {}
+    objections = []
+    for item in items:
+        named = requirements_of(item)
+        if not named:
+            objections.append(
+                f'{item.nodeid}: add @pytest.mark.requirement("…"); the ids are in docs/requirements.toml'
+            )
+        for requirement in named:
+            if requirement not in known:
+                objections.append(f"{item.nodeid}: docs/requirements.toml has no {requirement!r}")
+            modules.setdefault(requirement, set()).add(item.nodeid.partition("::")[0])
+    if objections:
+        raise pytest.UsageError(*objections)
+    if is_whole_suite(config):
+        config.stash[MODULES_BY_REQUIREMENT] = modules
+    if target := config.getoption("--write-requirements"):
+        Path(target).write_text(requirements_page(known, modules), encoding="utf-8")

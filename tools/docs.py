@@ -1,0 +1,51 @@
+"""Renews the generated pages: `make docs`. A page that is out of date fails a test.
+
+A room adds a page by adding its path and the function that makes its text to `PAGES`.
+"""
+
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+
+
+def requirements_page() -> str:
+    """docs/requirements.md, from a collection of all tests."""
+    with tempfile.TemporaryDirectory() as folder:
+        target = Path(folder) / "requirements.md"
+        command = [sys.executable, "-m", "pytest", "--collect-only", "-qq", "-p", "no:randomly"]
+        collected = subprocess.run(  # noqa: S603 - our own interpreter and arguments
+            [*command, f"--write-requirements={target}"], cwd=ROOT, check=False, capture_output=True, text=True
+        )
+        if not target.exists():
+            raise SystemExit(f"The tests cannot be collected:\n{collected.stdout[-4000:]}{collected.stderr[-4000:]}")
+        return target.read_text(encoding="utf-8")
+
+
+def manifest_page() -> str:
+    """docs/manifest.md, from the manifest's models."""
+    from floe_core.manifest.reference import manifest_page as page  # noqa: PLC0415 - keeps the list of pages quick
+
+    return page()
+
+
+PAGES: list[tuple[str, Callable[[], str]]] = [
+    ("docs/manifest.md", manifest_page),
+    ("docs/requirements.md", requirements_page),
+]
+
+
+def main() -> None:
+    """Writes every page that has changed."""
+    for path, text_of in PAGES:
+        target, text = ROOT / path, text_of()
+        if not target.exists() or target.read_text(encoding="utf-8") != text:
+            target.write_text(text, encoding="utf-8")
+            print(f"{path} is renewed")
+
+
+if __name__ == "__main__":
+    main()
