@@ -42,7 +42,7 @@ def _payload(event: ContractViolationEvent) -> dict[str, Any]:
         "contractVersion": event.contract_version,
         "violationType": str(event.violation_type),
         "severity": str(event.severity),
-        "status": str(event.kind),
+        "kind": str(event.kind),
         "message": event.message[:_MAX_TEXT],
         "element": event.element,
         "expectedValue": event.expected_value,

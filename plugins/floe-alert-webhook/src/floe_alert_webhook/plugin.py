@@ -33,7 +33,7 @@ class WebhookAlertConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    webhook_url: SecretStr = Field(description="Where events are posted; a credential, e.g. ${env:ALERT_WEBHOOK_URL}")
+    url: SecretStr = Field(description="Where events are posted; a credential, e.g. ${env:ALERT_WEBHOOK_URL}")
     mode: Mode = Field(default="structured", description="CloudEvents content mode")
     timeout: float = Field(default=10.0, gt=0, le=60, description="Seconds for one delivery")
 
@@ -53,7 +53,7 @@ class WebhookAlertPlugin(AlertChannelPlugin):
         self._paused_until = 0.0
         self._is_gone = False
         if self.config is not None:
-            remember_secret(self.config.webhook_url.get_secret_value())
+            remember_secret(self.config.url.get_secret_value())
 
     async def send_alert(self, event: ContractViolationEvent) -> bool:
         """One attempt; see `AlertChannelPlugin.send_alert`."""
@@ -73,14 +73,14 @@ class WebhookAlertPlugin(AlertChannelPlugin):
     def validate_config(self) -> list[str]:
         """Sentences about an address that cannot be posted to; without the address."""
         if self.config is None:
-            return ["webhook_url is not set."]
-        url = self.config.webhook_url.get_secret_value()
+            return ["url is not set."]
+        url = self.config.url.get_secret_value()
         try:
             parts = urlsplit(url)
             valid = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
         except ValueError:
             valid = False
-        return [] if valid else ["webhook_url is no http or https address."]
+        return [] if valid else ["url is no http or https address."]
 
     def health_check(self, timeout_seconds: float = 5.0) -> HealthStatus:  # noqa: ARG002 - nothing is asked
         """By configuration and the last answer; nothing is posted to find out."""
@@ -114,7 +114,7 @@ class WebhookAlertPlugin(AlertChannelPlugin):
 async def _post(config: WebhookAlertConfig, headers: dict[str, str], body: bytes) -> httpx.Response:
     request = httpx.Request(
         "POST",
-        config.webhook_url.get_secret_value(),
+        config.url.get_secret_value(),
         headers=headers,
         content=body,
         extensions={"timeout": httpx.Timeout(config.timeout).as_dict()},
