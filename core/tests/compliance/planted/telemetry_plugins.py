@@ -1,8 +1,9 @@
+# ruff: noqa: ARG002 - overridden methods take what the interface gives them
 """A good telemetry backend plugin, and one with a defect of each kind; the suite runs on them in an inner pytest."""
 
 import os
 import socket
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import pytest
 from pydantic import BaseModel, ConfigDict
@@ -21,7 +22,7 @@ class Settings(BaseModel):
 class Good(TelemetryBackendPlugin):
     name = "acme"
     version = "1.0.0"
-    config_schema = Settings
+    config_schema: ClassVar[type[BaseModel] | None] = Settings
 
     def __init__(self, config: BaseModel | None = None) -> None:
         super().__init__(config or Settings())
