@@ -1,0 +1,170 @@
+"""Keeps the profile and the serving certificate up to date with their files; a bad file leaves the last good one.
+
+Files are compared by content: a mounted ConfigMap or Secret changes by a swap of symbolic links, which keeps times and
+names as they were.
+"""
+
+import asyncio
+import ssl
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Protocol
+
+import structlog
+from cryptography import x509
+
+from floe_core.errors import FloeError
+from floe_core.manifest import load_manifest
+from floe_core.plugin_interfaces.metadata import PluginKind
+from floe_core.plugin_interfaces.registry import PluginRegistry
+from floe_webhook.metrics import Metrics
+from floe_webhook.profile import Profile, compile_profile
+
+POLL_SECONDS = 1.0
+
+_log = structlog.get_logger(__name__)
+
+
+class Followed(Protocol):
+    """Something that is read from files again and again."""
+
+    def refresh(self) -> bool:
+        """Reads the files if they have changed; whether something new is in force."""
+        ...
+
+
+def read_profile(manifest_file: Path, release_namespace: str | None) -> Profile:
+    """The profile of a manifest file and of the plugins that are installed.
+
+    Raises:
+        FloeError: The file or a plugin's configuration is wrong, or a plugin fails.
+    """
+    manifest = load_manifest(manifest_file)
+    registry = PluginRegistry()
+    telemetry, lineage = manifest.plugins.telemetry_backend, manifest.plugins.lineage_backend
+    return compile_profile(
+        manifest,
+        telemetry=registry.create(PluginKind.TELEMETRY_BACKEND, telemetry) if telemetry else None,
+        lineage=registry.create(PluginKind.LINEAGE_BACKEND, lineage) if lineage else None,
+        release_namespace=release_namespace,
+    )
+
+
+@dataclass(slots=True)
+class CurrentProfile:
+    """The profile in force; readers take it once per request.
+
+    Attributes:
+        error: What is wrong with the file as it is now; None if it is in force.
+    """
+
+    file: Path
+    profile: Profile
+    metrics: Metrics
+    release_namespace: str | None = None
+    error: str | None = None
+    _content: bytes = field(default=b"", repr=False)
+
+    @classmethod
+    def start(cls, file: Path, metrics: Metrics, release_namespace: str | None = None) -> "CurrentProfile":
+        """The first profile; without one there is nothing to serve.
+
+        Raises:
+            FloeError: The manifest or a plugin's configuration is wrong.
+        """
+        content = file.read_bytes() if file.exists() else b""
+        current = cls(file, read_profile(file, release_namespace), metrics, release_namespace, None, content)
+        metrics.manifest_valid.set(1)
+        metrics.manifest_loads.labels("in_force").inc()
+        current._log_notices()
+        return current
+
+    def refresh(self) -> bool:
+        """Compiles a changed manifest and puts it in force, or says why it cannot be."""
+        try:
+            content = self.file.read_bytes()
+        except OSError as error:
+            self._refuse(f"The manifest cannot be read: {error.strerror}.")
+            return False
+        if content == self._content:
+            return False
+        self._content = content
+        try:
+            profile = read_profile(self.file, self.release_namespace)
+        except FloeError as error:
+            self._refuse(str(error))
+            return False
+        self.profile, self.error = profile, None
+        self.metrics.manifest_valid.set(1)
+        self.metrics.manifest_loads.labels("in_force").inc()
+        _log.info("manifest in force", profile=profile.identity)
+        self._log_notices()
+        return True
+
+    def _refuse(self, error: str) -> None:
+        if error != self.error:
+            _log.error("manifest refused, the last good one stays in force", reason=error)
+            self.metrics.manifest_loads.labels("refused").inc()
+        self.error = error
+        self.metrics.manifest_valid.set(0)
+
+    def _log_notices(self) -> None:
+        for notice in self.profile.notices:
+            _log.warning("manifest asks for what cannot be", notice=notice)
+
+
+class ServingCertificate:
+    """A TLS context that follows the certificate's and the key's files without dropping a connection."""
+
+    def __init__(self, certificate: Path, key: Path, metrics: Metrics) -> None:
+        self._certificate = certificate
+        self._key = key
+        self._metrics = metrics
+        self._content = (certificate.read_bytes(), key.read_bytes())
+        self.error: str | None = None
+        self.context = _server_context()
+        self.context.load_cert_chain(certificate, key)
+        self.expires_at = self._expiry()
+
+    def refresh(self) -> bool:
+        """Takes a changed pair for new connections; a pair that does not fit together changes nothing."""
+        try:
+            content = (self._certificate.read_bytes(), self._key.read_bytes())
+            if content == self._content:
+                return False
+            # A pair that does not match would leave a context with half of each, so another one tries it first.
+            _server_context().load_cert_chain(self._certificate, self._key)
+            self.context.load_cert_chain(self._certificate, self._key)
+            self.expires_at = self._expiry()
+        except (OSError, ValueError) as error:
+            reason = f"{type(error).__name__} in {self._certificate.name} or {self._key.name}"
+            if reason != self.error:
+                _log.error("certificate refused, the last good one stays in force", reason=reason)
+            self.error = reason
+            return False
+        self._content, self.error = content, None
+        _log.info("certificate in force", expires_at=self.expires_at.isoformat())
+        return True
+
+    def _expiry(self) -> datetime:
+        leaf = x509.load_pem_x509_certificate(self._certificate.read_bytes())
+        expires_at = leaf.not_valid_after_utc.astimezone(UTC)
+        self._metrics.certificate_expiry.set(expires_at.timestamp())
+        return expires_at
+
+
+async def follow(followed: Followed, *, seconds: float = POLL_SECONDS) -> None:
+    """Refreshes every so many seconds until it is cancelled; files are read beside the event loop."""
+    while True:
+        await asyncio.sleep(seconds)
+        try:
+            await asyncio.to_thread(followed.refresh)
+        except Exception as error:  # noqa: BLE001 - the edge of a loop that must not end
+            _log.error("following a file failed", error=type(error).__name__)
+
+
+def _server_context() -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return context
