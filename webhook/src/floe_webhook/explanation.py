@@ -1,0 +1,53 @@
+"""What was or would be decided about a pod, in sentences that a person can act on."""
+
+from collections.abc import Iterator
+
+from floe_webhook.decision import Decision, Outcome
+from floe_webhook.plan import Plan
+from floe_webhook.reasons import Effect, Reason
+
+_OUTCOMES = {
+    Outcome.FULL: "injected: environment and sidecar",
+    Outcome.ENVIRONMENT_ONLY: "injected: environment only",
+    Outcome.NONE: "not injected",
+}
+
+
+def headline(title: str, decision: Decision) -> str:
+    """One line: the pod and what happens to it."""
+    return f"{title}: {_OUTCOMES[decision.outcome]}"
+
+
+def sentences(decision: Decision) -> Iterator[str]:
+    """Each reason with its code and its remedy, the weightiest first."""
+    weight = list(Effect)
+    for reason in sorted(decision.reasons, key=lambda reason: weight.index(reason.effect)):
+        yield _sentence(reason)
+
+
+def explain(title: str, plan: Plan) -> Iterator[str]:
+    """The whole account of a pod, line by line."""
+    yield headline(title, plan.decision)
+    for sentence in sentences(plan.decision):
+        yield f"  {sentence}"
+    for container in plan.containers:
+        yield f"  {'init container' if container.kind == 'initContainers' else 'container'} {container.name}"
+        for variable in container.environment.variables:
+            yield f"    {variable.name} = {variable.shown}"
+            yield f"      from {variable.source}"
+        if (merge := container.environment.merge) is not None:
+            yield f"    OTEL_RESOURCE_ATTRIBUTES grows by {merge.value[merge.kept or 0 :]}"
+            yield "      from the pod's metadata"
+        for reason in container.environment.reasons:
+            yield f"    [{reason}]"
+    if plan.sidecar is not None:
+        limits = plan.sidecar["resources"].get("limits", {})
+        budget = ", ".join(f"{name} {amount}" for name, amount in limits.items()) or "the pod's own budget"
+        yield f"  sidecar {plan.sidecar['name']}: {plan.sidecar['image']}, at most {budget}"
+    for volume in plan.volumes:
+        yield f"  volume {volume['name']}: {', '.join(key for key in volume if key != 'name')}"
+
+
+def _sentence(reason: Reason) -> str:
+    remedy = f" {reason.remedy}" if reason.remedy else ""
+    return f"[{reason}] {reason.sentence}{remedy}"
