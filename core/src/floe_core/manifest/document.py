@@ -102,7 +102,7 @@ def parse_document(text: str, *, file: str) -> Document:
             where=Location(file, 1, 1),
             remedy="Begin with `apiVersion: floe.dev/v1`.",
         )
-    positions: dict[KeyPath, tuple[int, int]] = dict(_positions(documents[0], (), file))
+    positions: dict[KeyPath, tuple[int, int]] = {(): (1, 1), **dict(_positions(documents[0], (), file))}
     return Document(file, _plain(documents[0]), positions)
 
 

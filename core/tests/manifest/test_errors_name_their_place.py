@@ -1,0 +1,158 @@
+"""Every mistake in a manifest is told with its line, column and path, and with what was probably meant."""
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from floe_core.errors import EXIT_CONFIGURATION, ConfigurationError, FloeError, ValidationError
+from floe_core.manifest import load_manifest, parse_manifest
+
+pytestmark = pytest.mark.requirement("HOUSE-8", "CC-2.4")
+
+HEAD = "apiVersion: floe.dev/v1\nkind: Manifest\nmetadata: {name: acme}\n"
+
+
+def refusal(text: str) -> FloeError | None:
+    try:
+        parse_manifest(text, file="x")
+    except FloeError as error:
+        return error
+    return None
+
+
+def problems(text: str) -> list[str]:
+    with pytest.raises(ValidationError) as caught:
+        parse_manifest(text, file="floe.yaml")
+    return [str(problem) for problem in caught.value.problems]
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        pytest.param(
+            "plugins:\n  telemetry_backnd: {type: jaeger}\n",
+            "floe.yaml:5:3 (plugins.telemetry_backnd): There is no key `telemetry_backnd` here. "
+            "Did you mean `telemetry_backend`?",
+            id="an unknown key near a known one",
+        ),
+        pytest.param(
+            "logging: {colour: red}\n",
+            "floe.yaml:4:11 (logging.colour): There is no key `colour` here. Known here: level, format.",
+            id="an unknown key near nothing",
+        ),
+        pytest.param(
+            "injection:\n  telemetry: colector\n",
+            "floe.yaml:5:3 (injection.telemetry): `injection.telemetry` is not one of collector, relay or direct. "
+            "Did you mean `collector`?",
+            id="a mistyped enumeration",
+        ),
+        pytest.param(
+            "logging:\n  format: xml\n",
+            "floe.yaml:5:3 (logging.format): `logging.format` is not one of json or console. Use json or console.",
+            id="a word near none of the allowed ones",
+        ),
+        pytest.param(
+            "plugins:\n  alert_channels:\n    - {type: webhook}\n",
+            "floe.yaml:6:7 (plugins.alert_channels[0].name): `plugins.alert_channels[0].name` is missing.",
+            id="a missing key in a list, at the entry",
+        ),
+        pytest.param(
+            "credentials:\n  DD_API_KEY: {secret: datadog, ky: api-key}\n",
+            "floe.yaml:5:33 (credentials.DD_API_KEY.ky): There is no key `ky` here. Did you mean `key`?",
+            id="an unknown key under a name of one's own",
+        ),
+        pytest.param(
+            "namespaces: {template: '{product.__class__}'}\n",
+            "floe.yaml:4:14 (namespaces.template): `namespaces.template`: The namespace template "
+            "'{product.__class__}' is malformed: only plain fields are allowed, not 'product.__class__'. "
+            "Use the fields {domain}, {environment}, {organization}, {product}, {tenant}.",
+            id="a template that reaches into objects",
+        ),
+    ],
+)
+def test_a_mistake_is_told_with_its_place(body: str, expected: str) -> None:
+    assert expected in problems(HEAD + body)
+
+
+def test_every_mistake_is_told_at_once_in_the_order_of_the_text() -> None:
+    found = problems("apiVersion: floe.dev/v1\nkind: Manifst\nmetadata: {nam: acme}\nlogging: {level: loud}\n")
+    assert [line.split(" ")[0] for line in found] == [
+        "floe.yaml:2:1",
+        "floe.yaml:3:1",
+        "floe.yaml:3:12",
+        "floe.yaml:4:11",
+    ]
+
+
+def test_a_rule_that_names_no_channel_is_refused_with_the_known_ones() -> None:
+    body = "monitoring: {alerts: {routing_rules: [{channel_name: pager}]}}\n"
+    assert any("names the channel 'pager'" in problem and "known: none" in problem for problem in problems(HEAD + body))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", "x:1:1: One mapping of keys to values is expected here, there is nothing."),
+        ("- a\n", "x:1:1: One mapping"),
+        ("a: 1\n---\nb: 2\n", "there is 2 document(s)"),
+        ("a: [1\n", "x:2:1: This is not valid YAML"),
+        ("a: 1\na: 2\n", 'x:2:1: This is not valid YAML: found duplicate key "a".'),
+        ("a: \x00\n", "x: This is not YAML"),
+        ("&root\na: *root\n", "nested too deeply"),
+    ],
+)
+def test_a_text_that_is_no_mapping_is_refused_with_its_place(text: str, expected: str) -> None:
+    with pytest.raises(FloeError) as caught:
+        parse_manifest(text, file="x")
+    assert expected in str(caught.value)
+
+
+def test_a_duplicate_keys_values_are_not_told() -> None:
+    with pytest.raises(ValidationError) as caught:
+        parse_manifest("key: hunter2\nkey: hunter3\n", file="x")
+    assert "hunter" not in str(caught.value)
+
+
+def test_a_wrong_value_is_not_told_since_it_may_be_a_credential() -> None:
+    found = problems(HEAD + "credentials:\n  TOKEN: {secret: HUNTER2_SECRET, key: api}\n")
+    assert len(found) == 1
+    assert "HUNTER2" not in found[0]
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [(None, "cannot be read"), (b"\xff\xfe\x00", "not UTF-8"), (b"a" * (1024 * 1024 + 1), "larger than 1 MiB")],
+)
+def test_a_file_that_cannot_be_a_manifest_is_told_with_its_name(
+    tmp_path: Path, content: bytes | None, expected: str
+) -> None:
+    file = tmp_path / "floe.yaml"
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(ConfigurationError, match=expected) as caught:
+        load_manifest(file)
+    assert str(file) in str(caught.value)
+
+
+@given(st.text(alphabet=st.characters(codec="utf-8"), max_size=200))
+def test_any_text_is_a_manifest_or_an_error_of_ours(text: str) -> None:
+    error = refusal(text)
+    assert error is None or error.exit_code == EXIT_CONFIGURATION
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+        max_leaves=8,
+    )
+)
+def test_any_value_under_any_key_is_refused_with_a_place_in_the_text(value: object) -> None:
+    for key in ("plugins", "telemetry_backend", "observability", "injection", "credentials"):
+        error = refusal(HEAD + f"{key}: {json.dumps(value)}\n")  # JSON is YAML
+        if isinstance(error, ValidationError):
+            assert error.problems
+            assert all(problem.where.line for problem in error.problems)
