@@ -6,6 +6,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from floe_core.credentials import SecretKey
+
 
 class DeploymentMode(StrEnum):
     """How a platform is cut into products."""
@@ -91,3 +93,6 @@ class CompiledArtifacts(_Frozen):
     dbt_profiles: dict[str, Any] = Field(default_factory=dict)
     data_contracts: tuple[dict[str, Any], ...] = ()
     lineage_namespace: str | None = None
+    credentials: dict[str, SecretKey] = Field(
+        default_factory=dict, description="Where a pod gets a credential from, by its name"
+    )
