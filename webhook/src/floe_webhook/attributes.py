@@ -6,6 +6,7 @@ equals sign and no `$`; what only the running pod knows stands as `$(NAME)` of a
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import quote
 
 from floe_webhook import pod as pods
@@ -72,6 +73,7 @@ def literal(value: str) -> str:
     return value.replace("$", "$$")
 
 
+@lru_cache(maxsize=4096)  # names of containers and versions come again and again
 def encode(value: str) -> str:
     """Percent-encoded; `+` too, since some SDKs decode as forms do."""
     return quote(value, safe=_UNRESERVED)
@@ -140,6 +142,7 @@ def attributes_of(container: Document, identity: Identity) -> dict[str, str]:
     return found
 
 
+@lru_cache(maxsize=4096)
 def image_version(image: str) -> str:
     """`<tag>@<digest>`, `<digest>` or `<tag>`; empty for an image without either. A registry's port is no tag."""
     repository, _, digest = image.partition("@")
@@ -149,7 +152,7 @@ def image_version(image: str) -> str:
 
 def written(attributes: Mapping[str, str]) -> str:
     """The variable's text: sorted, so that the same pod gives the same bytes."""
-    return ",".join([f"{key}={attributes[key]}" for key in sorted(attributes)])
+    return ",".join(sorted([f"{key}={value}" for key, value in attributes.items()]))
 
 
 def parse_user_attributes(value: str) -> frozenset[str] | None:

@@ -109,7 +109,7 @@ def _read(filename: str) -> "KubernetesFile":
 def _profile(manifest_file: Path) -> "Profile":
     from floe_webhook.reload import read_profile  # noqa: PLC0415 - as above
 
-    return read_profile(manifest_file, None)
+    return read_profile(manifest_file)
 
 
 def _injection(file: "KubernetesFile", pod: "PodInFile", profile: "Profile", namespace_label: str) -> "Injection":

@@ -5,9 +5,9 @@ value of the user's that grows is OTEL_RESOURCE_ATTRIBUTES: `<user's>,<ours>`, a
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from floe_webhook import pod as pods
 from floe_webhook.attributes import (
@@ -31,6 +31,7 @@ RESOURCE_ATTRIBUTES = "OTEL_RESOURCE_ATTRIBUTES"
 SERVICE_NAME = "OTEL_SERVICE_NAME"
 
 _OURS = ("OTEL_", "OPENLINEAGE_", "AIRFLOW_", "FLOE_")
+_OURS_IN_LINES = re.compile(r"\n(?:OTEL_|OPENLINEAGE_|AIRFLOW_|FLOE_)")
 _EXPORTER = re.compile(r"OTEL_EXPORTER_OTLP_(?:(?:TRACES|METRICS|LOGS)_)?(?:ENDPOINT|PROTOCOL|HEADERS)")
 _TRANSPORT = re.compile(r"OPENLINEAGE_(?:URL|ENDPOINT|API_KEY)|OPENLINEAGE__TRANSPORT(?:__.*)?")
 _CONFIG_FILES = frozenset({"OTEL_CONFIG_FILE", "OTEL_EXPERIMENTAL_CONFIG_FILE"})
@@ -118,6 +119,35 @@ class _Draft:
         self.chosen.extend(variable for variable in group if variable not in self.chosen)
 
 
+def environments(containers: Sequence[Document], shared: Shared) -> list[ContainerEnvironment]:
+    """The variables of each container.
+
+    Most containers have nothing of ours yet; those get what an empty one gets, with attributes of their own. That is
+    the same as `environment_for` of each, in a fraction of the time.
+    """
+    if len(containers) == 1:
+        return [environment_for(containers[0], shared)]
+    blank = environment_for({}, shared)
+    names = [variable.name for variable in blank.variables]
+    at = names.index(RESOURCE_ATTRIBUTES) if RESOURCE_ATTRIBUTES in names else None
+    taken = frozenset(need for variable in blank.variables for need in variable.needs).union(names)
+    found = []
+    for container in containers:
+        if container.get("envFrom") or _speaks_of_ours(pods.variable_names(container), taken):
+            found.append(environment_for(container, shared))
+        elif at is None:
+            found.append(blank)
+        else:
+            own = _attributes_variable(attributes_of(container, shared.identity))
+            found.append(replace(blank, variables=(*blank.variables[:at], own, *blank.variables[at + 1 :])))
+    return found
+
+
+def _speaks_of_ours(names: AbstractSet[str], taken: AbstractSet[str]) -> bool:
+    # One search in C over all names: this line runs for every container of every pod.
+    return not taken.isdisjoint(names) or _OURS_IN_LINES.search("\n" + "\n".join(names)) is not None
+
+
 def environment_for(container: Document, shared: Shared) -> ContainerEnvironment:
     """The variables of one container, and what could not be written and why."""
     draft = _begin(container, shared.known_keys)
@@ -128,7 +158,7 @@ def environment_for(container: Document, shared: Shared) -> ContainerEnvironment
 
 
 def _begin(container: Document, known_keys: KnownKeys) -> _Draft:
-    names = {name for _, name, _ in pods.environment_of(container)}
+    names = pods.variable_names(container)
     reasons: list[Reason] = []
     telemetry = lineage = False
     for source in pods.entries(container, "envFrom"):
@@ -186,8 +216,7 @@ def _resource(draft: _Draft, identity: Identity) -> Merge | None:
     merge = None
     named = SERVICE_NAME in user.ours
     if RESOURCE_ATTRIBUTES not in user.ours:
-        text = written(attributes)
-        draft.chosen.append(plain(RESOURCE_ATTRIBUTES, text, source=_METADATA, needs=_references(text)))
+        draft.chosen.append(_attributes_variable(attributes))
     else:
         keys, merge = _merge(draft, attributes)
         # OTEL_SERVICE_NAME would beat the service.name that the user has, or may have, among the attributes (DEF-6).
@@ -196,6 +225,11 @@ def _resource(draft: _Draft, identity: Identity) -> Merge | None:
         name = identity.service_name
         draft.chosen.append(plain(SERVICE_NAME, name, source=_METADATA, needs=_references(name)))
     return merge
+
+
+def _attributes_variable(attributes: Mapping[str, str]) -> Variable:
+    text = written(attributes)
+    return plain(RESOURCE_ATTRIBUTES, text, source=_METADATA, needs=_references(text))
 
 
 def _merge(draft: _Draft, attributes: Mapping[str, str]) -> tuple[AbstractSet[str] | None, Merge | None]:

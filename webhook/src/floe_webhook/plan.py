@@ -10,7 +10,7 @@ from floe_webhook import __version__
 from floe_webhook import pod as pods
 from floe_webhook.attributes import identity_of
 from floe_webhook.decision import Decision, Facts, Outcome, decide
-from floe_webhook.environment import ContainerEnvironment, KnownKeys, Shared, environment_for
+from floe_webhook.environment import ContainerEnvironment, KnownKeys, Shared, environments
 from floe_webhook.lineage_names import LineageNames, lineage_names
 from floe_webhook.owners import Owner, owner_of
 from floe_webhook.pod import Document
@@ -81,10 +81,8 @@ def build(facts: Facts, profile: Profile, *, owner: Owner | None = None, known_k
     reasons += told
     if not chosen:
         return Plan(pod, Decision(Outcome.NONE, (*reasons, Reason.NO_CONTAINER_SELECTED)))
-    planned = tuple(
-        ContainerPlan(kind, position, name, container, environment_for(container, shared))
-        for kind, position, name, container in chosen
-    )
+    found = environments([container for _, _, _, container in chosen], shared)
+    planned = tuple(ContainerPlan(*selected, environment) for selected, environment in zip(chosen, found, strict=True))
     reasons += [reason for container in planned for reason in container.environment.reasons]
     final = Decision(decision.outcome, tuple(dict.fromkeys(reasons)))
     container = sidecar_container(pod, sidecar, ports) if sidecar and ports else None

@@ -35,23 +35,28 @@ TEMPLATE_PATHS: Mapping[str, tuple[str, ...]] = {
 """Kinds that hold a pod, and the keys that lead to it."""
 
 
+# Documents are made of dicts and lists (orjson's, ruamel.yaml's subclasses of them). Asking for an abstract Mapping
+# instead costs more than everything else that happens to a pod.
+
+
 def mapping(document: object, *keys: str) -> Document:
     """The mapping at a path of keys; empty if it is not there."""
     for key in keys:
-        document = document.get(key) if isinstance(document, Mapping) else None
-    return document if isinstance(document, Mapping) else {}
+        document = document.get(key) if isinstance(document, dict) else None
+    return document if isinstance(document, dict) else {}
 
 
 def entries(document: object, key: str) -> Sequence[Any]:
     """The list under a key; empty if it is not there."""
-    found = document.get(key) if isinstance(document, Mapping) else None
+    found = document.get(key) if isinstance(document, dict) else None
     return found if isinstance(found, list) else ()
 
 
 def text(document: object, *keys: str) -> str:
     """The string at a path of keys; empty if it is not there."""
-    found = mapping(document, *keys[:-1]).get(keys[-1])
-    return found if isinstance(found, str) else ""
+    for key in keys:
+        document = document.get(key) if isinstance(document, dict) else None
+    return document if isinstance(document, str) else ""
 
 
 def labels(pod: Document) -> Document:
@@ -82,6 +87,17 @@ def all_containers(pod: Document) -> Iterator[Document]:
 def environment_of(container: Document) -> Iterator[tuple[int, str, Document]]:
     """Position, name and document of each entry of a container's `env`."""
     for position, entry in enumerate(entries(container, "env")):
-        name = text(entry, "name")
-        if name:
+        name = entry.get("name") if isinstance(entry, dict) else None
+        if isinstance(name, str) and name:
             yield position, name, entry
+
+
+def variable_names(container: Document) -> set[str]:
+    """Names in a container's `env`."""
+    try:
+        # One pass without a call for each; what is no entry with a text for a name makes it take the longer way.
+        found = {entry["name"] for entry in entries(container, "env")}
+        "".join(found)
+    except (KeyError, TypeError):
+        return {name for _, name, _ in environment_of(container)}
+    return found

@@ -6,6 +6,7 @@ names as they were.
 
 import asyncio
 import ssl
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -34,7 +35,7 @@ class Followed(Protocol):
         ...
 
 
-def read_profile(manifest_file: Path, release_namespace: str | None) -> Profile:
+def read_profile(manifest_file: Path, release_namespace: str | None = None) -> Profile:
     """The profile of a manifest file and of the plugins that are installed.
 
     Raises:
@@ -56,25 +57,26 @@ class CurrentProfile:
     """The profile in force; readers take it once per request.
 
     Attributes:
+        read: Makes a profile of the file.
         error: What is wrong with the file as it is now; None if it is in force.
     """
 
     file: Path
     profile: Profile
     metrics: Metrics
-    release_namespace: str | None = None
+    read: Callable[[Path], Profile]
     error: str | None = None
     _content: bytes = field(default=b"", repr=False)
 
     @classmethod
-    def start(cls, file: Path, metrics: Metrics, release_namespace: str | None = None) -> "CurrentProfile":
+    def start(cls, file: Path, metrics: Metrics, read: Callable[[Path], Profile]) -> "CurrentProfile":
         """The first profile; without one there is nothing to serve.
 
         Raises:
             FloeError: The manifest or a plugin's configuration is wrong.
         """
         content = file.read_bytes() if file.exists() else b""
-        current = cls(file, read_profile(file, release_namespace), metrics, release_namespace, None, content)
+        current = cls(file, read(file), metrics, read, None, content)
         metrics.manifest_valid.set(1)
         metrics.manifest_loads.labels("in_force").inc()
         current._log_notices()
@@ -91,7 +93,7 @@ class CurrentProfile:
             return False
         self._content = content
         try:
-            profile = read_profile(self.file, self.release_namespace)
+            profile = self.read(self.file)
         except FloeError as error:
             self._refuse(str(error))
             return False
