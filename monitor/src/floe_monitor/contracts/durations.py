@@ -86,7 +86,7 @@ def parse_ratio(value: object, unit: str | None = None) -> float:
         number = float(text) if isinstance(text, (str, int, float)) and not isinstance(text, bool) else math.nan
     except ValueError:
         number = math.nan
-    ratio = number / 100 if percent or number > 1 else number
+    ratio = round(number / 100, 12) if percent or number > 1 else number
     if not 0 < ratio <= 1:  # also false for NaN
         raise ValueError(f"{value!r} is no availability. Write a percentage such as 99.9%.")
     return ratio

@@ -5,6 +5,7 @@ The document is judged by the `open-data-contract-standard` model; what the moni
 
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pydantic
@@ -90,7 +91,9 @@ class _Reader:
         )
 
     def _report(self, path: KeyPath, what: str, remedy: str | None = None) -> None:
-        self.problems.append(Problem(what, self._document.locate(path), remedy))
+        where = self._document.locate(path)
+        # What is missing at the top has no line of its own.
+        self.problems.append(Problem(what, replace(where, line=where.line or 1, column=where.column or 1), remedy))
 
     def _check_head(self) -> None:
         for key in _REQUIRED:

@@ -1,0 +1,191 @@
+"""ODCS documents, right and wrong."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from floe_core.errors import ConfigurationError, Problem, ValidationError
+from floe_monitor.contracts.directory import read_directory
+from floe_monitor.contracts.model import AvailabilityPromise, Contract
+from floe_monitor.contracts.reading import parse_contract
+
+pytestmark = pytest.mark.requirement("FR-004", "FR-008")
+
+HEAD = """\
+apiVersion: v3.1.0
+kind: DataContract
+id: orders
+version: 1.2.0
+status: active
+domain: Sales & More
+dataProduct: shop
+"""
+TABLE = """\
+schema:
+  - name: orders
+    physicalName: raw_orders_v2
+    properties:
+      - name: updated_at
+        physicalName: UPDATED
+        logicalType: timestamp
+        logicalTypeOptions: {defaultTimezone: Europe/Berlin}
+      - name: id
+        logicalType: integer
+"""
+SERVERS = """\
+servers:
+  - {server: a, type: duckdb, schema: main, environment: dev}
+  - {server: b, type: duckdb, schema: gold, environment: prod}
+"""
+
+
+def read(text: str, environment: str | None = None) -> Contract:
+    return parse_contract(text, file="orders.yaml", environment=environment)
+
+
+def problems_of(text: str) -> tuple[Problem, ...]:
+    with pytest.raises(ValidationError) as caught:
+        read(text)
+    return tuple(caught.value.problems)
+
+
+def sla(*properties: str) -> str:
+    return "slaProperties:\n" + "".join(f"  - {{{text}}}\n" for text in properties)
+
+
+def test_a_contract_is_known_by_domain_product_id_and_version() -> None:
+    assert str(read(HEAD).id) == "sales-more.shop/orders:1.2.0"
+
+
+def test_a_contract_without_domain_and_product_still_has_an_identity() -> None:
+    text = "apiVersion: v3.0.2\nkind: DataContract\nid: orders\nversion: v1\nstatus: draft\n"
+    assert str(read(text).id) == "default.default/orders:v1"
+
+
+@pytest.mark.parametrize("name", ["freshness", "Latency", "ly"])
+def test_freshness_and_latency_both_bound_the_age(name: str) -> None:
+    promise = read(HEAD + TABLE + sla(f"property: {name}, value: 4, unit: h, element: orders.updated_at")).freshness[0]
+    assert promise.threshold == timedelta(hours=4)
+    assert promise.element == "orders.UPDATED"
+    assert promise.table.location.parts == ("raw_orders_v2",)
+    assert promise.time_zone == "Europe/Berlin"
+
+
+def test_of_freshness_and_latency_of_one_column_the_shorter_holds() -> None:
+    contract = read(
+        HEAD
+        + TABLE
+        + sla(
+            "property: freshness, value: PT6H, element: orders.updated_at",
+            "property: latency, value: PT2H, element: orders.updated_at",
+        )
+    )
+    assert [promise.threshold for promise in contract.freshness] == [timedelta(hours=2)]
+
+
+@pytest.mark.parametrize(
+    ("element", "column"),
+    [
+        pytest.param(", element: orders.updated_at", "UPDATED", id="table and column"),
+        pytest.param(", element: updated_at", "UPDATED", id="a column of the only table"),
+        pytest.param(", element: orders", None, id="the table: the column is to be found"),
+        pytest.param("", None, id="nothing, with one table"),
+    ],
+)
+def test_an_element_names_a_table_and_a_column(element: str, column: str | None) -> None:
+    promise = read(HEAD + TABLE + sla(f"property: freshness, value: PT6H{element}")).freshness[0]
+    assert (promise.table.name, promise.column) == ("orders", column)
+
+
+def test_availability_is_promised_as_a_percentage() -> None:
+    assert read(HEAD + sla("property: availability, value: 99.9%")).availability == AvailabilityPromise(0.999)
+
+
+def test_a_service_level_that_is_not_checked_is_remarked() -> None:
+    assert read(HEAD + sla("property: retention, value: 3, unit: y")).remarks == (
+        "The service level retention is declared and not checked.",
+    )
+
+
+def test_the_environment_chooses_the_server() -> None:
+    text = HEAD + SERVERS + TABLE
+    assert read(text).tables[0].location.parts == ("main", "raw_orders_v2")
+    assert read(text, "prod").tables[0].location.parts == ("gold", "raw_orders_v2")
+
+
+def test_an_environment_without_a_server_is_an_error_that_names_the_known_ones() -> None:
+    with pytest.raises(ValidationError, match=r"Environments here: dev, prod"):
+        read(HEAD + SERVERS + TABLE, "staging")
+
+
+def test_every_problem_is_told_with_file_line_and_field() -> None:
+    problems = problems_of(
+        HEAD.replace("status: active\n", "")
+        + TABLE
+        + sla(
+            "property: freshness, value: soon, element: orders.updated_at",
+            "property: freshness, value: PT1H, element: orders.changed",
+            "property: freshness, value: PT1H, element: customers.updated_at",
+            "property: availability, value: often",
+        )
+    )
+    told = [(problem.where.file, problem.where.line, problem.where.path) for problem in problems]
+    assert told == [
+        ("orders.yaml", 1, "status"),
+        ("orders.yaml", 18, "slaProperties[0].value"),
+        ("orders.yaml", 19, "slaProperties[1].element"),
+        ("orders.yaml", 20, "slaProperties[2].element"),
+        ("orders.yaml", 21, "slaProperties[3].value"),
+    ]
+    assert "Columns: updated_at, id" in (problems[2].remedy or "")
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        pytest.param(HEAD.replace("v3.1.0", "v2.2.2"), "not understood", id="an ODCS version before 3"),
+        pytest.param(HEAD.replace("DataContract", "Table"), "kind is Table", id="another kind"),
+        pytest.param(HEAD.replace("1.2.0", "1.2"), "version", id="a version that YAML reads as a number"),
+        pytest.param(HEAD.replace("1.2.0", "1 2"), "holds a space", id="a version with a space"),
+        pytest.param(HEAD + "models: {orders: {}}\n", "no key `models`", id="a shape from before ODCS 3"),
+        pytest.param(HEAD + "schema:\n  - {physicalName: x}\n", "without `name`", id="a nameless table"),
+        pytest.param(HEAD + "schema:\n  - {name: x}\n  - {name: x}\n", "described twice", id="a table twice"),
+        pytest.param("- 1\n- 2\n", "One mapping", id="no mapping"),
+        pytest.param("a: [1\n", "not valid YAML", id="no YAML"),
+    ],
+)
+def test_a_document_that_is_no_contract_is_refused_with_the_reason(text: str, says: str) -> None:
+    assert any(says in problem.what for problem in problems_of(text)) or says in str(_error(text))
+
+
+def _error(text: str) -> ValidationError:
+    with pytest.raises(ValidationError) as caught:
+        read(text)
+    return caught.value
+
+
+def test_a_bad_contract_never_stops_the_others(tmp_path: Path) -> None:
+    (tmp_path / "a.odcs.yaml").write_text(HEAD)
+    (tmp_path / "b.yaml").write_text(HEAD.replace("id: orders", "id: customers"))
+    (tmp_path / "c.yaml").write_text("nonsense: true\n")
+    (tmp_path / "d.yaml").write_text(HEAD)
+    (tmp_path / "e.txt").write_text("not looked at")
+    (tmp_path / "..data.yaml").write_text("not looked at")
+    found = read_directory(tmp_path)
+    assert [contract.id.contract for contract in found.contracts] == ["orders", "customers"]
+    assert [Path(error.where.file or "").name for error in found.errors if error.where] == ["c.yaml", "d.yaml"]
+    assert "there twice" in found.errors[1].what
+
+
+def test_a_missing_folder_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="no such directory"):
+        read_directory(tmp_path / "nowhere")
+
+
+def test_the_example_contract_can_be_watched() -> None:
+    folder = Path(__file__).parents[3] / "examples" / "contracts"
+    found = read_directory(folder)
+    assert found.errors == ()
+    assert [str(contract.id) for contract in found.contracts] == ["sales.shop/orders:1.0.0"]
+    assert found.contracts[0].consumers == ("finance-dashboard", "revenue-forecast")

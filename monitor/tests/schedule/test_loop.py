@@ -1,0 +1,172 @@
+"""The loop that starts what is due."""
+
+import asyncio
+from collections import Counter
+from contextlib import suppress
+from datetime import datetime, timedelta
+
+import pytest
+
+from floe_monitor.schedule.loop import Job, Schedule
+from floe_monitor.schedule.plan import Timetable
+from monitor.tests.builders import until
+
+pytestmark = pytest.mark.requirement("FR-003", "FR-006")
+TICK = timedelta(milliseconds=20)
+
+
+class Observed:
+    """Counts what the schedule tells."""
+
+    def __init__(self) -> None:
+        self.starts: Counter[str] = Counter()
+        self.drifts: list[timedelta] = []
+        self.missed_ticks: Counter[str] = Counter()
+        self.crashes: Counter[str] = Counter()
+
+    def started(self, key: str, drift: timedelta) -> None:
+        self.starts[key] += 1
+        self.drifts.append(drift)
+
+    def missed(self, key: str, ticks: int, reason: str) -> None:
+        assert self.starts[key] > 0
+        self.missed_ticks[reason] += ticks
+
+    def crashed(self, key: str) -> None:
+        self.crashes[key] += 1
+
+
+async def stop(task: "asyncio.Task[None]") -> None:
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+
+
+async def test_each_run_begins_at_its_deadline_however_long_it_takes() -> None:
+    planned: list[datetime] = []
+
+    async def run(at: datetime) -> None:
+        planned.append(at)
+        await asyncio.sleep(TICK.total_seconds() * 0.6)
+
+    schedule = Schedule(Observed())
+    task = asyncio.create_task(schedule.run())
+    schedule.add(Job("a", Timetable.of("a", TICK), run))
+    await until(lambda: len(planned) >= 8)
+    await stop(task)
+    # The first one may be off the grid; from then on all are on it.
+    assert {(at - planned[1]) % TICK for at in planned[1:]} == {timedelta()}
+
+
+async def test_no_two_runs_of_one_key_overlap_and_the_skipped_ticks_are_counted() -> None:
+    observed = Observed()
+    release = asyncio.Event()
+    started = 0
+
+    async def run(_at: datetime) -> None:
+        nonlocal started
+        started += 1
+        await release.wait()
+
+    schedule = Schedule(observed)
+    task = asyncio.create_task(schedule.run())
+    schedule.add(Job("a", Timetable.of("a", TICK), run))
+    await until(lambda: observed.missed_ticks["overrun"] >= 3)
+    assert (started, schedule.running) == (1, 1)
+    release.set()
+    await until(lambda: started >= 2)
+    await stop(task)
+
+
+async def test_one_check_that_hangs_or_raises_does_not_hinder_another() -> None:
+    observed = Observed()
+    runs: Counter[str] = Counter()
+
+    async def hang(_at: datetime) -> None:
+        await asyncio.Event().wait()
+
+    async def fail(_at: datetime) -> None:
+        raise RuntimeError("a defect")
+
+    async def work(_at: datetime) -> None:
+        runs["good"] += 1
+
+    schedule = Schedule(observed)
+    task = asyncio.create_task(schedule.run(grace=timedelta()))
+    for key, run in (("hangs", hang), ("fails", fail), ("good", work)):
+        schedule.add(Job(key, Timetable.of(key, TICK), run))
+    await until(lambda: runs["good"] >= 5 and observed.crashes["fails"] >= 5)
+    await stop(task)
+    assert schedule.running == 0
+
+
+async def test_a_removed_job_does_not_start_again() -> None:
+    runs: Counter[str] = Counter()
+
+    async def work(_at: datetime) -> None:
+        runs["all"] += 1
+
+    observed = Observed()
+    schedule = Schedule(observed)
+    task = asyncio.create_task(schedule.run())
+    schedule.add(Job("a", Timetable.of("a", TICK), work))
+    await until(lambda: runs["all"] >= 2)
+    schedule.remove(["a"])
+    before = runs["all"]
+    other = Counter[str]()
+
+    async def mark(_at: datetime) -> None:
+        other["b"] += 1
+
+    schedule.add(Job("b", Timetable.of("b", TICK), mark))
+    await until(lambda: other["b"] >= 3)
+    await stop(task)
+    assert runs["all"] == before
+
+
+async def test_a_job_that_is_added_while_the_loop_sleeps_is_noticed_at_once() -> None:
+    runs: Counter[str] = Counter()
+
+    async def work(_at: datetime) -> None:
+        runs["all"] += 1
+
+    schedule = Schedule(Observed())
+    task = asyncio.create_task(schedule.run())
+    await asyncio.sleep(0)
+    schedule.add(Job("a", Timetable.of("a", TICK), work))
+    await until(lambda: runs["all"] >= 1, seconds=2)
+    await stop(task)
+
+
+async def test_at_its_end_the_schedule_waits_for_runs_that_go_on() -> None:
+    ended: list[str] = []
+    running = asyncio.Event()
+
+    async def work(_at: datetime) -> None:
+        running.set()
+        await asyncio.sleep(0.05)
+        ended.append("work")
+
+    schedule = Schedule(Observed())
+    task = asyncio.create_task(schedule.run())
+    schedule.add(Job("a", Timetable.of("a", timedelta(hours=1)), work))
+    await running.wait()
+    await stop(task)
+    assert ended == ["work"]
+
+
+async def test_a_loop_that_wakes_too_late_counts_what_it_missed() -> None:
+    now = [datetime.fromisoformat("2026-01-01T00:00:00+00:00")]
+    observed = Observed()
+
+    async def work(_at: datetime) -> None:
+        now[0] += timedelta(seconds=10)  # the machine slept
+
+    schedule = Schedule(observed, clock=lambda: now[0])
+    timetable = Timetable(timedelta(seconds=1), timedelta())
+    schedule.add(Job("a", timetable, work, last_run=now[0]))
+    now[0] += timedelta(seconds=1)
+    task = asyncio.create_task(schedule.run())
+    await until(lambda: observed.missed_ticks["late"] >= 9)
+    await stop(task)
+    assert observed.drifts[0] == timedelta()
