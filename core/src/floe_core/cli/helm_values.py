@@ -5,8 +5,12 @@ from importlib.metadata import version
 from typing import Any
 
 from floe_core.artifacts import CompilationMetadata, CompiledArtifacts, ProductIdentity, ResolvedPlugin
+from floe_core.credentials import SecretKey
 from floe_core.errors import ConfigurationError, plugin_boundary
 from floe_core.manifest import Manifest
+from floe_core.manifest.checking import credentials_of
+from floe_core.manifest.models import PluginChoice
+from floe_core.namespaces import NamespaceParts, NamespaceStrategy, job_namespace
 from floe_core.plugin_interfaces import PluginKind, PluginRegistry
 
 DEFAULT_ENVIRONMENT = "production"
@@ -21,7 +25,7 @@ def values_of(which: str, manifest: Manifest, environment: str | None) -> dict[s
         environment: Deployment environment; None for the manifest's own, else production.
 
     Raises:
-        ConfigurationError: The manifest chooses no such backend, or it cannot be used.
+        ConfigurationError: The manifest chooses no such backend, it cannot be used, or its namespaces lack a part.
         PluginExecutionError: The plugin failed.
     """
     chosen = manifest.plugins.telemetry_backend if which == "telemetry" else manifest.plugins.lineage_backend
@@ -32,13 +36,39 @@ def values_of(which: str, manifest: Manifest, environment: str | None) -> dict[s
     environment = environment or manifest.namespaces.environment or DEFAULT_ENVIRONMENT
     registry = PluginRegistry()
     artifacts = platform_artifacts(manifest)
-    plugin = (
-        registry.create(PluginKind.TELEMETRY_BACKEND, chosen)
-        if which == "telemetry"
-        else registry.create(PluginKind.LINEAGE_BACKEND, chosen)
-    )
+    if which == "telemetry":
+        telemetry = registry.create(PluginKind.TELEMETRY_BACKEND, chosen)
+        with plugin_boundary(chosen.type, "get_helm_values"):
+            return telemetry.get_helm_values(artifacts, environment)
+    lineage = registry.create(PluginKind.LINEAGE_BACKEND, chosen)
     with plugin_boundary(chosen.type, "get_helm_values"):
-        return plugin.get_helm_values(artifacts, environment)
+        strategy = lineage.get_namespace_strategy()
+    known = {
+        "lineage_namespace": _platform_namespace(manifest, strategy, environment),
+        "credentials": _of_one_secret(chosen, credentials_of(lineage, environment)) | artifacts.credentials,
+    }
+    with plugin_boundary(chosen.type, "get_helm_values"):
+        return lineage.get_helm_values(artifacts.model_copy(update=known), environment)
+
+
+def _of_one_secret(choice: PluginChoice, names: tuple[str, ...]) -> dict[str, SecretKey]:
+    """Credentials in the Secret that `connection_secret_ref` names, as the webhook finds them: by their own names."""
+    return (
+        {name: SecretKey(choice.connection_secret_ref, name) for name in names} if choice.connection_secret_ref else {}
+    )
+
+
+def _platform_namespace(manifest: Manifest, default: NamespaceStrategy, environment: str) -> str:
+    """The job namespace where no pod has said which product it belongs to: the platform stands for the product."""
+    chosen = manifest.namespaces
+    parts = NamespaceParts(
+        product=manifest.metadata.name,
+        domain=chosen.domain,
+        environment=environment,
+        organization=chosen.organization,
+        tenant=chosen.tenant,
+    )
+    return job_namespace(chosen.template or (chosen.strategy or default).template, parts)
 
 
 def platform_artifacts(manifest: Manifest) -> CompiledArtifacts:
@@ -63,4 +93,5 @@ def platform_artifacts(manifest: Manifest) -> CompiledArtifacts:
             for kind, choice in choices.items()
             if choice is not None
         },
+        credentials={name: SecretKey(source.secret, source.key) for name, source in manifest.credentials.items()},
     )

@@ -1,1 +1,5 @@
-""""""
+"""Atlan as lineage backend."""
+
+from floe_lineage_atlan.plugin import AtlanConfig, AtlanLineagePlugin
+
+__all__ = ["AtlanConfig", "AtlanLineagePlugin"]
