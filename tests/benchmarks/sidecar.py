@@ -142,7 +142,7 @@ def _ingest(*, quick: bool) -> Table:
         ("connections", "events/s acked", "ack p50 ms", "ack p99 ms", "events per commit"),
         tuple(rows),
         (
-            f"Events of {EVENT_BYTES} bytes, acked when durable, redacted, backend dead; {rounds} rounds of {seconds:g} s.",
+            f"{EVENT_BYTES} bytes each, acked when durable, redacted, backend dead; {rounds} rounds of {seconds:g} s",
             "The sender shares the processors. Budget at 16 connections: 6 000/s, p99 15 ms.",
             f"The same disk, between the rounds: {spread(disk)} fdatasync of 5 KB a second.",
         ),

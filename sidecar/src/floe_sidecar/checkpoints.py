@@ -10,7 +10,7 @@ from floe_sidecar.logs import log
 from floe_sidecar.spool import Spool
 
 _CHECKPOINT_BYTES = 4 * 1024 * 1024
-_LARGEST_LOG_BYTES = 48 * 1024 * 1024
+_LARGEST_LOG_BYTES = 32 * 1024 * 1024
 
 
 class Checkpointer:
@@ -23,6 +23,7 @@ class Checkpointer:
         self._wanted = threading.Semaphore(0)
         self._thread: threading.Thread | None = None
         self._running = True
+        self._folding = threading.Lock()
 
     def written(self, size: int) -> None:
         """Notes that the log has grown; folds it here and now only if the thread cannot keep up."""
@@ -39,10 +40,10 @@ class Checkpointer:
 
     def make_room(self) -> None:
         """Folds the whole log on the writer's thread: nothing is written meanwhile, so it is empty afterwards."""
-        self._log_bytes = 0
         self._unfolded = 0
         try:
-            self._spool.checkpoint()
+            with self._folding:  # the other thread may be at it, and only one can
+                self._log_bytes = self._spool.checkpoint()
         except sqlite3.Error as error:
             log(logging.WARNING, "the write-ahead log could not be folded", reason=str(error))
 
@@ -59,10 +60,7 @@ class Checkpointer:
             if not self._running:
                 return
             try:
-                connection = self._spool.connect_checkpointer()
-                _, pages, copied = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
-                connection.close()
-                if pages == copied:
-                    self._log_bytes = 0
+                with self._folding:
+                    self._spool.checkpoint_beside()
             except sqlite3.Error as error:
                 log(logging.WARNING, "the write-ahead log could not be folded", reason=str(error))

@@ -18,7 +18,7 @@ import httptools
 from floe_sidecar.bodies import Body, BodyRefusedError
 from floe_sidecar.messages import Request, Response
 
-_READ_HEADERS = frozenset({b"content-encoding", b"content-length", b"expect"})
+_READ_HEADERS = frozenset({b"content-encoding", b"content-length", b"expect", b"transfer-encoding"})
 _MOST_PIPELINED = 64
 _LINGER_SECONDS = 2.0
 
@@ -180,11 +180,8 @@ class Connection(asyncio.Protocol):
             return
         try:
             self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            # Answered as HTTP/1.1, as RFC 9110 7.8 allows; what follows the request is of unknown protocol.
-            self._discarding = True
-            if self._exchanges:
-                self._exchanges[-1].closes = True
+        except httptools.HttpParserUpgrade as offer:
+            self._decline(data[offer.args[0] :])
         except httptools.HttpParserError:
             self._refuse(400, "not_http", "this is not HTTP/1.1")
         if self._in_header and not self._discarding:
@@ -255,7 +252,7 @@ class Connection(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         """It is complete and goes to the handler."""
-        if self._discarding or self._body is None:
+        if self._discarding or self._body is None or self._parser.should_upgrade():
             return
         try:
             content = self._body.complete()
@@ -317,6 +314,20 @@ class Connection(asyncio.Protocol):
         """Closes the connection after what is written has left."""
         if self._transport is not None:
             self._transport.close()
+
+    def _decline(self, rest: bytes) -> None:
+        """Takes a request that offers another protocol as what it is in HTTP/1.1, as RFC 9110 7.8 allows.
+
+        The parser stops behind the headers of such a request and leaves its body out: it is read again
+        without the offer.
+        """
+        self._headers.pop(b"expect", None)  # it is answered already
+        method = self._parser.get_method()
+        lines = [b"%b %b HTTP/1.1" % (method, self._url), b"Connection: close"]
+        lines += [b"%b: %b" % header for header in self._headers.items()]
+        self._release_body()
+        self._parser = httptools.HttpRequestParser(self)
+        self.data_received(b"\r\n".join([*lines, b"", rest]))
 
     def _refuse(self, status: int, reason: str, what: str) -> None:
         """Answers a fault of the transport as the connection's last answer."""

@@ -21,30 +21,22 @@ A column that is called `password`, and a comparison such as `a.token = b.token`
 from __future__ import annotations
 
 import re
+from typing import NamedTuple
 
 MARK = b"***"
 """What stands where a credential stood."""
-
-# Parts of a name that holds a secret, in lower case, by a stem that is searched first because most events hold none.
-_STRONG = {
-    b"passw": (b"password", b"passwd"),
-    b"passphrase": (b"passphrase",),
-    b"pwd": (b"pwd",),
-    b"secret": (b"secret",),
-    b"key": (b"accountkey", b"account_key", b"api_key", b"apikey", b"api-key", b"access_key", b"private_key"),
-    b"_token": (b"sas_token", b"access_token", b"auth_token"),
-    b"credentials": (b"credentials",),
-}
-# Words that are also ordinary: their values are cut only where a query or a quoted value makes the meaning plain.
-_WEAK = (b"token", b"signature", b"sig=", b"credential=")
-_PHRASES = (b"identified by", b"bearer ", b"basic ", b"private key-----")
 
 _AUTHORITY = rb"""(?:([^\s"'/@:\\]{0,256}):([^\s"'/\\]{1,1024})|([^\s"'/@:\\]{8,1024}))@"""
 # JSON may write a slash as `\/`. Each pattern begins with plain bytes, which are found without trying the pattern.
 _USER_INFO = {b"://": re.compile(rb"://" + _AUTHORITY), rb":\/\/": re.compile(rb":\\/\\/" + _AUTHORITY)}
 
 _REST_OF_NAME = rb"[A-Za-z0-9_.-]{0,40}"
-_QUOTED_VALUE = rb"""(?:(?P<q>\\*")(?P<json>(?:[^"\\]|\\(?!")){1,65536})|'(?P<sql>(?:[^'"\\]|\\(?!")|''){1,65536})')"""
+# A string of the event itself; one inside a string, whose quotes are escaped; a literal of SQL. Escapes are never torn.
+_QUOTED_VALUE = (
+    rb"""(?:"(?P<json>(?:[^"\\]|\\.){1,65536})"""
+    rb"""|\\+"(?P<nested>(?:[^"\\]|\\\\(?:\\.)?|\\[^"\\]){1,65536})"""
+    rb"""|'(?P<sql>(?:[^'"\\]|\\(?!")|''){1,65536})')"""
+)
 _NAMED_QUOTED = re.compile(
     rb"""%s(?:\\*["'])?[ \t]{0,8}(?:=>|:=|[:=]|[ \t])[ \t]{0,8}%s""" % (_REST_OF_NAME, _QUOTED_VALUE)
 )
@@ -57,21 +49,52 @@ _IDENTIFIER_OR_PARAMETER = re.compile(
 )
 _IDENTIFIED_BY = re.compile(rb"""identified\s{1,8}by\s{1,8}(?:password\s{1,8})?%s""" % _QUOTED_VALUE, re.IGNORECASE)
 _SCHEME_TOKEN = re.compile(rb"(?:bearer|basic)\s{1,4}(?P<bare>[A-Za-z0-9+/=._~-]{12,65536})", re.IGNORECASE)
-_PRIVATE_KEY = re.compile(rb"private key-----(?P<bare>(?:[A-Za-z0-9+/=\s\\:,]|-(?!-)){1,65536})", re.IGNORECASE)
+_PRIVATE_KEY = re.compile(
+    rb"private key-----(?P<bare>(?:[A-Za-z0-9+/=\s:,]|\\[nrt/\\]|-(?!-)){1,65536})", re.IGNORECASE
+)
+
+
+class _Rule(NamedTuple):
+    """What is looked for where a stem occurs: most events hold none of the stems, and then that is all that is done.
+
+    `strong` are parts of names that hold a secret; `weak` ones are ordinary words too, whose values are cut only
+    where a query or a quoted value makes the meaning plain.
+    """
+
+    strong: tuple[bytes, ...] = ()
+    weak: tuple[bytes, ...] = ()
+    phrases: tuple[re.Pattern[bytes], ...] = ()
+
+
+_RULES = {
+    b"pass": _Rule(strong=(b"password", b"passwd", b"passphrase")),
+    b"pwd": _Rule(strong=(b"pwd",)),
+    b"secret": _Rule(strong=(b"secret",)),
+    b"key": _Rule(
+        strong=(b"accountkey", b"account_key", b"api_key", b"apikey", b"api-key", b"access_key", b"private_key"),
+        phrases=(_PRIVATE_KEY,),
+    ),
+    b"token": _Rule(strong=(b"sas_token", b"access_token", b"auth_token"), weak=(b"token",)),
+    b"credential": _Rule(strong=(b"credentials",), weak=(b"credential=",)),
+    b"sig": _Rule(weak=(b"signature", b"sig=")),
+    b"identified": _Rule(phrases=(_IDENTIFIED_BY,)),
+    b"bearer": _Rule(phrases=(_SCHEME_TOKEN,)),
+    b"basic": _Rule(phrases=(_SCHEME_TOKEN,)),
+}
 
 
 def redact(body: bytes) -> bytes:
     """The same bytes without the credentials that were recognised; the very same object if there were none."""
     spans = _user_info(body) if b"@" in body else []
     lowered = body.lower()
-    for stem, words in _STRONG.items():
-        if stem in lowered:
-            for word in words:
-                spans += _occurrences(body, lowered, word, strong=True)
-    for word in _WEAK:
-        spans += _occurrences(body, lowered, word, strong=False)
-    for phrase, pattern in zip(_PHRASES, (_IDENTIFIED_BY, _SCHEME_TOKEN, _SCHEME_TOKEN, _PRIVATE_KEY), strict=True):
-        if phrase in lowered:
+    for stem, rule in _RULES.items():
+        if stem not in lowered:
+            continue
+        for word in rule.strong:
+            spans += _occurrences(body, lowered, word, strong=True)
+        for word in rule.weak:
+            spans += _occurrences(body, lowered, word, strong=False)
+        for pattern in rule.phrases:
             spans += [_value_span(match) for match in pattern.finditer(body)]
     return _cut(body, spans) if spans else body
 
@@ -125,7 +148,7 @@ def _in_a_query(body: bytes, start: int) -> bool:
 
 def _value_span(match: re.Match[bytes]) -> tuple[int, int]:
     groups = match.re.groupindex
-    for name in ("json", "sql", "bare"):
+    for name in ("json", "nested", "sql", "bare"):
         if name in groups and match[name] is not None:
             return match.span(name)
     return match.span()

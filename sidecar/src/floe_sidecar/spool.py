@@ -11,7 +11,7 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,7 +25,7 @@ OVERHEAD_BYTES = 160
 
 _VERSION = 1
 _REMEMBERED = 8192
-_PAGE_BYTES = 16384
+PAGE_BYTES = 16384
 _ROWS_A_STATEMENT = 32
 
 _SCHEMA = """
@@ -248,18 +248,18 @@ class Spool:
     def checkpoint(self) -> int:
         """Copies the write-ahead log into the file as far as it can without waiting; gives the bytes still in use."""
         _, pages, copied = self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
-        return 0 if pages == copied else int(pages) * _PAGE_BYTES
+        return 0 if pages == copied else int(pages) * PAGE_BYTES
 
-    def connect_checkpointer(self) -> sqlite3.Connection:
-        """A second connection, for another thread, that only copies the write-ahead log into the file."""
-        connection = sqlite3.connect(self._path, isolation_level=None, timeout=1.0, check_same_thread=False)
-        connection.execute("PRAGMA cache_size=-64")
-        return connection
+    def checkpoint_beside(self) -> None:
+        """The same on a connection of its own, for another thread while the first one goes on writing."""
+        with closing(sqlite3.connect(self._path, isolation_level=None, timeout=1.0)) as connection:
+            connection.execute("PRAGMA cache_size=-64")
+            connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
 
     def _connect(self) -> None:
         self._connection = sqlite3.connect(self._path, isolation_level=None, timeout=5.0, check_same_thread=False)
         for pragma in (
-            f"page_size={_PAGE_BYTES}",
+            f"page_size={PAGE_BYTES}",
             "journal_mode=WAL",
             "synchronous=FULL",
             "wal_autocheckpoint=0",  # the writer decides when, so that no acknowledgement waits for it

@@ -22,7 +22,7 @@ from typing import Any, TypeVar
 from floe_sidecar.checkpoints import Checkpointer
 from floe_sidecar.duplicates import RecentDigests
 from floe_sidecar.logs import log
-from floe_sidecar.spool import DeadLetter, Opening, Record, Spool
+from floe_sidecar.spool import PAGE_BYTES, DeadLetter, Opening, Record, Spool
 
 _T = TypeVar("_T")
 
@@ -255,7 +255,9 @@ class Writer:
         for settle in settles:
             for _, digest in settle.dead:
                 self._recent.forget(digest)
-        self._checkpointer.written(sum(record.size for record in records) + 64 * len(delivered))
+        # What the log has grown by at most: an event's own pages and its place in two tables, an ended one's in three.
+        pages = 4 + 2 * len(records) + 3 * (len(delivered) + len(dead))
+        self._checkpointer.written(sum(record.size for record in records) + pages * PAGE_BYTES)
         return dropped
 
     def _make_open(self) -> None:
