@@ -143,7 +143,7 @@ class KubernetesFile:
     def text(self) -> str:
         """The documents as YAML."""
         stream = io.StringIO()
-        self._yaml.explicit_start = self._starts_explicitly or len(self.documents) > 1
+        self._yaml.explicit_start = self._starts_explicitly
         self._yaml.dump_all(self.documents, stream)
         return stream.getvalue()
 

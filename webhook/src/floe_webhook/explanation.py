@@ -36,7 +36,7 @@ def explain(title: str, plan: Plan) -> Iterator[str]:
             yield f"    {variable.name} = {variable.shown}"
             yield f"      from {variable.source}"
         if (merge := container.environment.merge) is not None:
-            yield f"    OTEL_RESOURCE_ATTRIBUTES grows by {merge.value[merge.kept or 0 :]}"
+            yield f"    OTEL_RESOURCE_ATTRIBUTES grows by {merge.value[merge.kept or 0 :].removeprefix(',')}"
             yield "      from the pod's metadata"
         for reason in container.environment.reasons:
             yield f"    [{reason}]"
