@@ -151,7 +151,7 @@ class RelayProcess:
     """A relay in a process of its own, as a pod runs it."""
 
     def __init__(self, environment: dict[str, str]) -> None:
-        self.process = subprocess.Popen(  # noqa: S603 - our own command
+        self.process = subprocess.Popen(
             [sys.executable, "-m", "floe_sidecar"],
             env={"PATH": os.environ["PATH"], **environment},
             stdout=subprocess.DEVNULL,
@@ -169,8 +169,7 @@ class RelayProcess:
 
     def get(self, path: str) -> bytes:
         """What the health port answers."""
-        with urlopen(f"http://127.0.0.1:{self.health_port}{path}", timeout=10) as answer:  # noqa: S310 - our own
-        address
+        with urlopen(f"http://127.0.0.1:{self.health_port}{path}", timeout=10) as answer:
             content: bytes = answer.read()
             return content
 
