@@ -55,7 +55,7 @@ def pod(
 
 @contextmanager
 def in_force(
-    client: KubernetesClient, configuration: Manifest, run_id: str, is_called: Callable[[str], bool]
+    client: KubernetesClient, configuration: Manifest, run_id: str, calls: Callable[[], float]
 ) -> Iterator[None]:
     """Registers a webhook configuration for this run's namespaces alone; returns once the API server obeys it.
 
@@ -63,7 +63,7 @@ def in_force(
         client: An administrator's client.
         configuration: The MutatingWebhookConfiguration.
         run_id: Only pods in namespaces that carry it in `RUN_LABEL` travel: other users of the cluster are left alone.
-        is_called: Whether the webhook was called for the pod of a name.
+        calls: How often the webhook has been called so far.
     """
     scoped = copy.deepcopy(configuration)
     for entry in scoped["webhooks"]:
@@ -71,19 +71,19 @@ def in_force(
     probes = create_namespace(client, {RUN_LABEL: run_id})
     try:
         client.create(scoped)
-        _wait_until_called(client, probes, is_called)
+        _wait_until_called(client, probes, calls)
         yield
     finally:
         client.delete(scoped)
         client.delete(probes.manifest)
 
 
-def _wait_until_called(client: KubernetesClient, namespace: Namespace, is_called: Callable[[str], bool]) -> None:
+def _wait_until_called(client: KubernetesClient, namespace: Namespace, calls: Callable[[], float]) -> None:
+    calls_before = calls()
     deadline = time.monotonic() + 20.0
     while True:
-        probe = pod(namespace, inject="enabled")
-        client.create(probe, dry_run=True)
-        if is_called(probe["metadata"]["name"]):
+        client.create(pod(namespace, inject="enabled"), dry_run=True)
+        if calls() > calls_before:
             return
         if time.monotonic() > deadline:
             raise TimeoutError("the API server calls no webhook 20 s after its configuration was created")

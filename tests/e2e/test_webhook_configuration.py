@@ -8,13 +8,13 @@ from tests.e2e.admission import Namespace, in_force, pod
 from tests.e2e.cluster.admission_recorder import AdmissionRecorder, admission_recorder
 from tests.e2e.cluster.certificates import Authority, KeyPairFiles
 from tests.e2e.cluster.client import KubernetesClient
-from tests.e2e.webhook_configuration import mutating_webhook_configuration, url_client
+from tests.e2e.webhook_configuration import by_url, mutating_webhook_configuration
 
 pytestmark = [pytest.mark.e2e, pytest.mark.requirement("HOUSE-2")]
 
 NamespaceMaker = Callable[..., Namespace]
 
-BY_POD, BY_NAMESPACE, NEVER = ["/pod.inject.floe.dev"], ["/namespace.inject.floe.dev"], list[str]()
+BY_POD, BY_NAMESPACE, NEVER = ["/mutate/pod"], ["/mutate"], list[str]()
 
 BY_POD_LABEL = {"enabled": BY_POD, "true": BY_POD, "disabled": NEVER, "false": NEVER, "yes": NEVER, "": NEVER}
 """The pod's own label decides, whatever its namespace says; what we do not know travels nowhere."""
@@ -38,11 +38,9 @@ def recorder(
     """Our configuration in force, with a recorder behind it that tells the entries apart by their paths."""
     with admission_recorder(serving, webhook_host) as listening:
         configuration = mutating_webhook_configuration(
-            f"floe-e2e-{run_id}-recorder", url_client(listening.url, authority.certificate_pem)
+            f"floe-e2e-{run_id}-recorder", by_url(listening.url, authority.certificate_pem)
         )
-        for entry in configuration["webhooks"]:
-            entry["clientConfig"] = url_client(f"{listening.url}/{entry['name']}", authority.certificate_pem)
-        with in_force(kubernetes, configuration, run_id, lambda name: bool(listening.paths_for(name))):
+        with in_force(kubernetes, configuration, run_id, lambda: len(listening.calls)):
             yield listening
 
 

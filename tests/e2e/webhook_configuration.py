@@ -2,16 +2,16 @@
 
 Two entries with disjoint object selectors, so that at most one fires for a pod (design: opting in):
 
-| entry     | fires for a pod that …                  | in a namespace that …       |
-|-----------|-----------------------------------------|-----------------------------|
-| namespace | carries no `floe.dev/inject`            | says `enabled` or `true`    |
-| pod       | says `enabled` or `true`                | says anything, or nothing   |
+| entry     | path          | fires for a pod that …        | in a namespace that …     |
+|-----------|---------------|-------------------------------|---------------------------|
+| namespace | `/mutate`     | carries no `floe.dev/inject`  | says `enabled` or `true`  |
+| pod       | `/mutate/pod` | says `enabled` or `true`      | says anything, or nothing |
 
 A pod that says anything else travels nowhere: its own `disabled` beats its namespace.
 """
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 INJECT_LABEL = "floe.dev/inject"
@@ -20,14 +20,18 @@ NAMESPACE_NAME_LABEL = "kubernetes.io/metadata.name"
 ALWAYS_EXCLUDED = ("kube-system", "kube-node-lease")
 
 
+ClientOf = Callable[[str], dict[str, Any]]
+"""The `clientConfig` for a path: where the webhook is, and the CA that its certificate is verified by."""
+
+
 def mutating_webhook_configuration(
-    name: str, client: dict[str, Any], excluded_namespaces: Sequence[str] = ALWAYS_EXCLUDED
+    name: str, client_of: ClientOf, excluded_namespaces: Sequence[str] = ALWAYS_EXCLUDED
 ) -> dict[str, Any]:
     """The configuration object.
 
     Args:
         name: The object's name.
-        client: A `clientConfig`: where the webhook is, and the CA that its certificate is verified by.
+        client_of: How the API server reaches the webhook.
         excluded_namespaces: Namespaces from which no pod travels: the control plane's and the release's own.
     """
     not_excluded = {"key": NAMESPACE_NAME_LABEL, "operator": "NotIn", "values": list(excluded_namespaces)}
@@ -38,15 +42,16 @@ def mutating_webhook_configuration(
         "kind": "MutatingWebhookConfiguration",
         "metadata": {"name": name},
         "webhooks": [
-            _entry("namespace", client, namespaces=[not_excluded, opted_in], pods=[silent]),
-            _entry("pod", client, namespaces=[not_excluded], pods=[opted_in]),
+            _entry("namespace", client_of("/mutate"), namespaces=[not_excluded, opted_in], pods=[silent]),
+            _entry("pod", client_of("/mutate/pod"), namespaces=[not_excluded], pods=[opted_in]),
         ],
     }
 
 
-def url_client(url: str, authority_pem: bytes) -> dict[str, Any]:
-    """A `clientConfig` for a webhook outside the cluster."""
-    return {"url": url, "caBundle": base64.b64encode(authority_pem).decode()}
+def by_url(origin: str, authority_pem: bytes) -> ClientOf:
+    """Reaches a webhook outside the cluster."""
+    authority = base64.b64encode(authority_pem).decode()
+    return lambda path: {"url": f"{origin}{path}", "caBundle": authority}
 
 
 def _entry(

@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.e2e.cluster.certificates import Authority, KeyPairFiles
 from tests.e2e.cluster.client import Manifest
 from tests.e2e.cluster.processes import RunningProcess, free_port, running
-from tests.e2e.webhook_configuration import mutating_webhook_configuration, url_client
+from tests.e2e.webhook_configuration import by_url, mutating_webhook_configuration
 
 REQUESTS_METRIC = "floe_webhook_requests_total"
 
@@ -29,7 +29,7 @@ class Webhook:
 
     def configuration(self, name: str) -> Manifest:
         """The MutatingWebhookConfiguration that sends opted-in pods to it."""
-        return mutating_webhook_configuration(name, url_client(f"{self.url}/mutate", self.authority_pem))
+        return mutating_webhook_configuration(name, by_url(self.url, self.authority_pem))
 
     def admissions(self) -> float:
         """How many AdmissionReviews it has answered, by its own count."""

@@ -1,8 +1,10 @@
-"""A webhook that allows everything, changes nothing, and keeps which path was called for which pod.
+"""A webhook that allows everything and keeps which path was called for which pod.
 
-It stands where the real webhook stands, to see what the API server sends, and by which entry.
+It stands where the real webhook stands, to see what the API server sends, and by which entry; or beside it, as another
+injector that adds a container of its own once.
 """
 
+import base64
 import json
 import ssl
 import threading
@@ -10,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 from tests.e2e.cluster.certificates import KeyPairFiles
 from tests.e2e.cluster.processes import LOOPBACK
@@ -29,8 +32,16 @@ class AdmissionRecorder:
 
 
 @contextmanager
-def admission_recorder(serving: KeyPairFiles, host: str = LOOPBACK) -> Iterator[AdmissionRecorder]:
-    """A recorder that serves TLS on a free port."""
+def admission_recorder(
+    serving: KeyPairFiles, host: str = LOOPBACK, added_container: dict[str, Any] | None = None
+) -> Iterator[AdmissionRecorder]:
+    """A recorder that serves TLS on a free port.
+
+    Args:
+        serving: Its certificate, for `host`.
+        host: Where it listens.
+        added_container: What it adds to each pod that has no container of that name; by default nothing.
+    """
     recorder = AdmissionRecorder()
 
     class Answer(BaseHTTPRequestHandler):
@@ -40,7 +51,8 @@ def admission_recorder(serving: KeyPairFiles, host: str = LOOPBACK) -> Iterator[
             review = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             request = review["request"]
             recorder.calls.append((self.path.partition("?")[0], request["object"]["metadata"]["name"]))
-            body = json.dumps({**review, "response": {"uid": request["uid"], "allowed": True}}).encode()
+            response = {"uid": request["uid"], "allowed": True, **_patch(request["object"], added_container)}
+            body = json.dumps({**review, "response": response}).encode()
             self.send_response(200)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(body)))
@@ -63,3 +75,11 @@ def admission_recorder(serving: KeyPairFiles, host: str = LOOPBACK) -> Iterator[
         finally:
             server.shutdown()
             thread.join()
+
+
+def _patch(pod: dict[str, Any], added_container: dict[str, Any] | None) -> dict[str, str]:
+    names = {container["name"] for container in pod["spec"]["containers"]}
+    if added_container is None or added_container["name"] in names:
+        return {}
+    operations = [{"op": "add", "path": "/spec/containers/-", "value": added_container}]
+    return {"patchType": "JSONPatch", "patch": base64.b64encode(json.dumps(operations).encode()).decode()}

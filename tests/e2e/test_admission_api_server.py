@@ -1,0 +1,169 @@
+"""The webhook program behind a real API server: what is stored of a pod that somebody creates."""
+
+import copy
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+
+from tests.e2e.admission import Namespace, in_force, pod
+from tests.e2e.cluster.client import ApiError, KubernetesClient, Manifest
+from tests.e2e.pod_shapes import pod_specs
+from tests.e2e.webhook_program import Webhook, WebhookRunner
+from webhook.tests.strategies import pods as pods_that_collide_with_ours
+
+pytestmark = pytest.mark.e2e
+
+NamespaceMaker = Callable[..., Namespace]
+
+
+@pytest.fixture(scope="module")
+def webhook(
+    kubernetes: KubernetesClient, run_id: str, run_webhook: WebhookRunner, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Webhook]:
+    """The webhook program, registered and in force."""
+    with run_webhook(tmp_path_factory.mktemp("webhook")) as program:
+        configuration = program.configuration(f"floe-e2e-{run_id}")
+        with in_force(kubernetes, configuration, run_id, program.admissions):
+            yield program
+
+
+def _container(stored: Manifest, name: str = "app") -> dict[str, Any]:
+    found: dict[str, Any] = next(one for one in stored["spec"]["containers"] if one["name"] == name)
+    return found
+
+
+def _environment(stored: Manifest, name: str = "app") -> dict[str, Any]:
+    return {variable["name"]: variable for variable in _container(stored, name).get("env", [])}
+
+
+@pytest.mark.requirement("HOUSE-2", "HOUSE-4", "HOUSE-6")
+@pytest.mark.parametrize(
+    ("namespace_label", "pod_label"),
+    [
+        pytest.param(None, "true", id="a labelled pod"),
+        pytest.param("enabled", None, id="a pod of a labelled namespace"),
+        pytest.param("disabled", "enabled", id="a pod that overrules its namespace"),
+    ],
+)
+def test_an_opted_in_pod_is_stored_injected(
+    namespace_label: str | None,
+    pod_label: str | None,
+    webhook: Webhook,
+    namespace: NamespaceMaker,
+    kubernetes: KubernetesClient,
+) -> None:
+    created = pod(namespace(inject=namespace_label), inject=pod_label)
+    answered_before = webhook.admissions()
+
+    kubernetes.create(created)
+    stored = kubernetes.get("Pod", created["metadata"]["name"], created["metadata"]["namespace"])
+
+    assert stored["metadata"]["labels"]["floe.dev/injected"] == "true"
+    assert {"OTEL_SERVICE_NAME", "OTEL_EXPORTER_OTLP_ENDPOINT", "OPENLINEAGE_URL"} <= _environment(stored).keys()
+    assert stored["spec"]["initContainers"][0]["restartPolicy"] == "Always"
+    assert webhook.admissions() == answered_before + 1
+
+
+@pytest.mark.requirement("HOUSE-2", "HOUSE-3")
+@pytest.mark.parametrize(
+    ("namespace_label", "pod_label"),
+    [
+        pytest.param(None, None, id="a pod that nobody labelled"),
+        pytest.param("disabled", None, id="a pod of a namespace that opted out"),
+        pytest.param("enabled", "false", id="a pod that opted out of its namespace"),
+        pytest.param("enabled", "yes", id="a pod whose label we do not know"),
+    ],
+)
+def test_a_pod_without_our_label_is_stored_untouched_and_never_reaches_us(
+    namespace_label: str | None,
+    pod_label: str | None,
+    webhook: Webhook,
+    namespace: NamespaceMaker,
+    kubernetes: KubernetesClient,
+) -> None:
+    created = pod(namespace(inject=namespace_label), inject=pod_label)
+    answered_before = webhook.admissions()
+
+    kubernetes.create(created)
+    stored = kubernetes.get("Pod", created["metadata"]["name"], created["metadata"]["namespace"])
+
+    assert stored["metadata"].get("labels", {}) == created["metadata"]["labels"]
+    assert "env" not in _container(stored)
+    assert "initContainers" not in stored["spec"]
+    assert webhook.admissions() == answered_before
+
+
+@pytest.mark.requirement("INV-4")
+def test_an_injected_pod_that_is_created_again_is_stored_unchanged(
+    webhook: Webhook, namespace: NamespaceMaker, kubernetes: KubernetesClient
+) -> None:
+    first = kubernetes.create(pod(namespace(inject="enabled")))
+    kubernetes.delete(first)  # its name is part of what it is told: the second one has to carry the same
+    answered_before = webhook.admissions()
+
+    second = kubernetes.create(_without_what_the_server_adds(first))
+
+    assert webhook.admissions() == answered_before + 1
+    assert second["spec"] == first["spec"]
+    assert second["metadata"]["labels"] == first["metadata"]["labels"]
+    assert second["metadata"]["annotations"] == first["metadata"]["annotations"]
+
+
+def _without_what_the_server_adds(stored: Manifest) -> Manifest:
+    again = copy.deepcopy(stored)
+    del again["status"]
+    for key in ("uid", "resourceVersion", "creationTimestamp", "managedFields", "generation"):
+        again["metadata"].pop(key, None)
+    return again
+
+
+@pytest.mark.requirement("INV-2", "HOUSE-3")
+@pytest.mark.usefixtures("webhook")
+def test_the_api_server_accepts_every_patched_pod_whose_original_it_accepts(
+    namespace: NamespaceMaker, kubernetes: KubernetesClient
+) -> None:
+    plain, opted_in = namespace(), namespace(inject="enabled")
+    injected: list[bool] = []
+
+    @settings(max_examples=400, deadline=None, database=None, suppress_health_check=[HealthCheck.filter_too_much])
+    @given(st.one_of(pod_specs(), pods_that_collide_with_ours().map(lambda whole: whole["spec"])))
+    def patched_is_accepted_if_original_is(spec: dict[str, Any]) -> None:
+        assume(_is_accepted(kubernetes, pod(plain, spec=spec)))
+
+        stored = kubernetes.create(pod(opted_in, spec=spec), dry_run=True)
+
+        injected.append("floe.dev/injected" in stored["metadata"].get("labels", {}))
+
+    patched_is_accepted_if_original_is()
+    assert injected.count(True) > len(injected) / 2, "too few pods were injected to show anything"
+
+
+def _is_accepted(client: KubernetesClient, manifest: Manifest) -> bool:
+    try:
+        client.create(manifest, dry_run=True)
+    except ApiError as error:
+        if error.reason != "Invalid":
+            raise
+        return False
+    return True
+
+
+@pytest.mark.requirement("HOUSE-3")
+def test_a_pod_is_created_as_it_is_while_the_webhook_is_down(
+    namespace: NamespaceMaker, kubernetes: KubernetesClient, run_id: str, run_webhook: WebhookRunner, tmp_path: Path
+) -> None:
+    run = f"{run_id}-down"  # the other tests' webhook stays up
+    created = pod(namespace(inject="enabled", run=run))
+    with run_webhook(tmp_path) as program:
+        configuration = program.configuration(f"floe-e2e-{run}")
+        with in_force(kubernetes, configuration, run, program.admissions):
+            assert program.process.stop() == 0
+
+            stored = kubernetes.create(created)
+
+    assert "floe.dev/injected" not in stored["metadata"].get("labels", {})
+    assert "env" not in _container(stored)
