@@ -58,7 +58,7 @@ def resolve(text: str, environment: Mapping[str, str]) -> str:
             raise ConfigurationError(
                 f"The credential {match[1]} is not set.",
                 remedy=f"Set the environment variable {match[1]} for this process.",
-                details={"credential": match[1]},
+                details={"variable": match[1]},
             )
         remember_secret(value)
         return value

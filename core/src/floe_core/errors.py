@@ -20,7 +20,7 @@ from typing import ClassVar, Self
 
 from opentelemetry import trace
 
-from floe_core.redaction import redact_text, redact_value
+from floe_core.redaction import redact_mapping, redact_text
 
 EXIT_CONFIGURATION = 1
 EXIT_EXECUTION = 2
@@ -91,7 +91,7 @@ class FloeError(Exception):
         self.what = redact_text(what)
         self.where = where if isinstance(where, Location) or where is None else Location(path=redact_text(where))
         self.remedy = redact_text(remedy) if remedy else None
-        self.details = {key: redact_value(value) for key, value in (details or {}).items()}
+        self.details = redact_mapping(details or {})
         self.trace_id = current_trace_id()
         super().__init__(str(self))
 

@@ -6,6 +6,7 @@ the values that `floe_core.credentials` has resolved in this process and registe
 
 import re
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 MASK = "***"
 
@@ -55,10 +56,15 @@ def redact_value(value: object) -> object:
     if isinstance(value, bytes):
         return redact_text(value.decode("utf-8", "replace"))
     if isinstance(value, Mapping):
-        return {key: _redact_entry(key, entry) for key, entry in value.items()}
+        return redact_mapping(value)
     if isinstance(value, Sequence):
         return [redact_value(entry) for entry in value]
     return value
+
+
+def redact_mapping(mapping: Mapping[Any, object]) -> dict[Any, object]:
+    """A copy with credentials masked; what stands under a telling key is masked whatever it looks like."""
+    return {key: _redact_entry(key, entry) for key, entry in mapping.items()}
 
 
 def _redact_entry(key: object, entry: object) -> object:
