@@ -3,11 +3,12 @@
 import base64
 import json
 import ssl
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import httpx
 import jsonpatch
+from rich.markup import escape
 from rich.table import Table
 
 from examples.demo.narration import Narrator
@@ -74,33 +75,44 @@ def stored(pod: Document) -> Document:
 
 
 def difference(before: Mapping[str, Any], after: Mapping[str, Any]) -> Table:
-    """What was added to the pod, as a person would want to read it."""
+    """What was added to the pod, as a person would want to read it: one line an addition, grouped by its place."""
     table = Table(box=None, padding=(0, 1), show_header=False)
-    table.add_column(style="green", no_wrap=True)
-    table.add_column(style="bold", overflow="fold")
-    table.add_column(overflow="fold")
-    for kind in ("labels", "annotations"):
-        old = before["metadata"].get(kind, {})
-        for key, value in after["metadata"].get(kind, {}).items():
-            if key not in old:
-                table.add_row("+", f"{kind[:-1]} {key}", _short(value))
-    old_containers = {entry["name"]: entry for entry in _containers(before)}
-    for container in _containers(after):
-        previous = old_containers.get(container["name"])
-        if previous is None:
-            policy = container.get("restartPolicy")
-            table.add_row(
-                "+", f"container {container['name']}", f"native sidecar, restartPolicy {policy}, {container['image']}"
-            )
-        names = {entry["name"] for entry in (previous or {}).get("env", [])}
-        for entry in container.get("env", []):
-            if entry["name"] not in names:
-                table.add_row("+", f"{container['name']}: {entry['name']}", _short(_variable(entry)))
-    volumes = {volume["name"] for volume in before["spec"].get("volumes", [])}
-    for volume in after["spec"].get("volumes", []):
-        if volume["name"] not in volumes:
-            table.add_row("+", f"volume {volume['name']}", ", ".join(key for key in volume if key != "name"))
+    table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True, overflow="ellipsis")
+    for place, additions in _additions(before, after):
+        if additions:
+            table.add_row(f"  [cyan]{place}[/cyan]")
+        for name, value in additions:
+            table.add_row(f"  [green]+ {name}[/green]", escape(value))
     return table
+
+
+def _additions(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[tuple[str, list[tuple[str, str]]]]:
+    metadata = [
+        (key, str(value))
+        for kind in ("labels", "annotations")
+        for key, value in after["metadata"].get(kind, {}).items()
+        if key not in before["metadata"].get(kind, {})
+    ]
+    yield "metadata", metadata
+    known = {entry["name"]: entry for entry in _containers(before)}
+    for container in _containers(after):
+        previous = known.get(container["name"])
+        names = {entry["name"] for entry in (previous or {}).get("env", [])}
+        variables = [
+            (entry["name"], _variable(entry)) for entry in container.get("env", []) if entry["name"] not in names
+        ]
+        new = ", a native sidecar" if previous is None else ""
+        yield f"{container['name']}{new}", variables
+    volumes = {volume["name"] for volume in before["spec"].get("volumes", [])}
+    yield (
+        "volumes",
+        [
+            (volume["name"], ", ".join(key for key in volume if key != "name"))
+            for volume in after["spec"].get("volumes", [])
+            if volume["name"] not in volumes
+        ],
+    )
 
 
 def tell(narrator: Narrator, pod: Document, patched: Document, operations: list[Document]) -> None:
@@ -133,7 +145,3 @@ def _variable(entry: Mapping[str, Any]) -> str:
             f"key {reference['key']} of Secret {reference['name']}{', optional' if reference.get('optional') else ''}"
         )
     return str(source.get("fieldRef", {}).get("fieldPath", source))
-
-
-def _short(text: str, width: int = 150) -> str:
-    return text if len(text) <= width else f"{text[: width - 1]}…"

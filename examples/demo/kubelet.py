@@ -24,19 +24,27 @@ def container(pod: Pod, name: str) -> Mapping[str, Any]:
     raise ExecutionError(f"The pod has no container {name}.", remedy="Look at the injected pod above.")
 
 
-def environment(pod: Pod, container_name: str, *, node: Mapping[str, str], mounts: Mapping[str, str]) -> dict[str, str]:
+def environment(
+    pod: Pod,
+    container_name: str,
+    *,
+    node: Mapping[str, str],
+    mounts: Mapping[str, str],
+    secrets: Mapping[str, Mapping[str, str]],
+) -> dict[str, str]:
     """The environment that the container's process gets.
 
     Args:
         pod: The pod as the API server would have stored it.
         container_name: Name of the container.
         node: What only a node knows: `status.hostIP`, `status.podIP`, `spec.nodeName`.
+        secrets: The Secrets of the pod's namespace: name to keys and values.
         mounts: Folder on this machine for each volume of the pod; mount paths in values are replaced by it.
     """
     spec = container(pod, container_name)
     result: dict[str, str] = {}
     for entry in spec.get("env", []):
-        value = _value(entry, pod, node)
+        value = _value(entry, pod, node, secrets)
         if value is not None:
             result[entry["name"]] = _expand(value, result)
     for mount in spec.get("volumeMounts", []):
@@ -45,16 +53,21 @@ def environment(pod: Pod, container_name: str, *, node: Mapping[str, str], mount
     return result
 
 
-def _value(entry: Mapping[str, Any], pod: Pod, node: Mapping[str, str]) -> str | None:
+def _value(
+    entry: Mapping[str, Any], pod: Pod, node: Mapping[str, str], secrets: Mapping[str, Mapping[str, str]]
+) -> str | None:
     if "valueFrom" not in entry:
         return str(entry.get("value", ""))
     source = entry["valueFrom"]
     if "fieldRef" in source:
         return _field(pod, source["fieldRef"]["fieldPath"], node)
-    if source.get("secretKeyRef", {}).get("optional"):
-        return None
+    reference = source.get("secretKeyRef", {})
+    value = secrets.get(reference.get("name", ""), {}).get(reference.get("key", ""))
+    if value is not None or reference.get("optional"):
+        return value
     raise ExecutionError(
-        f"This machine cannot give {entry['name']} a value.", remedy="Only fields and optional Secrets are known here."
+        f"This machine cannot give {entry['name']} a value.",
+        remedy="Only fields and the demo's Secrets are known here.",
     )
 
 

@@ -18,6 +18,7 @@ from examples.demo.stage import EXAMPLES, Stage
 APPLICATION = "dbt"
 SIDECAR = "floe-sidecar"
 NODE = {"status.hostIP": "127.0.0.1", "status.podIP": "127.0.0.1", "spec.nodeName": "this-machine"}
+SECRETS = {"warehouse": {"password": "a-password-of-the-demo"}}
 _MODELS = 3
 
 
@@ -44,15 +45,15 @@ def environment_of(pod: dict[str, Any], container: str, stage: Stage) -> dict[st
     }
     for folder in mounts.values():
         Path(folder).mkdir(parents=True, exist_ok=True)
-    return kubelet.environment(pod, container, node=NODE, mounts=mounts)
+    return kubelet.environment(pod, container, node=NODE, mounts=mounts, secrets=SECRETS)
 
 
 async def status(stage: Stage) -> dict[str, Any]:
-    """The sidecar's own account."""
+    """The sidecar's own account of its events."""
     async with httpx.AsyncClient() as client:
         answer = await client.get(f"http://127.0.0.1:{stage.relay_health_port}/status")
-    document: dict[str, Any] = answer.raise_for_status().json()
-    return document
+    events: dict[str, Any] = answer.raise_for_status().json()["events"]
+    return events
 
 
 async def run_while_backend_is_down(
@@ -70,9 +71,10 @@ async def run_while_backend_is_down(
     times.add_row("direct, lineage backend healthy", f"{direct.seconds:.2f}")
     times.add_row("through the sidecar, lineage backend down", f"{through.seconds:.2f}")
     narrator.show(times)
+    # One emit to a dead backend costs a client nine seconds, and this run makes eight.
     narrator.check(
-        through.seconds < direct.seconds * 1.5 + 1.0,
-        "the pipeline was not slowed by the dead backend (a direct run takes over a minute)",
+        through.seconds < direct.seconds + 9.0,
+        "the dead backend did not slow it (a direct run would take over a minute)",
     )
     counts = await status(stage)
     narrator.check(
@@ -89,11 +91,9 @@ async def watch_delivery(narrator: Narrator, *, stage: Stage, backend: LineageBa
 
     await until(all_arrived, what="Delivery of all waiting events", seconds=60)
     counts = await status(stage)
-    table = Table(
-        "sent by dbt-ol", "acked by the sidecar", "delivered to the backend", "lost", box=None, padding=(0, 2)
-    )
     lost = acked - len({_identity(event) for event in backend.events})
-    table.add_row(str(counts["received"]), str(acked), str(len(backend.events)), str(lost))
+    table = Table("acked by the sidecar", "delivered", "arrived", "lost", box=None, padding=(0, 2))
+    table.add_row(str(acked), str(counts["delivered"]), str(len(backend.events)), str(lost))
     narrator.show(table)
     narrator.check(lost == 0, "0 events were lost")
     narrator.check(
