@@ -77,7 +77,7 @@ def stored(pod: Document) -> Document:
 def difference(before: Mapping[str, Any], after: Mapping[str, Any]) -> Table:
     """What was added to the pod, as a person would want to read it: one line an addition, grouped by its place."""
     table = Table(box=None, padding=(0, 1), show_header=False)
-    table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True, min_width=34)
     table.add_column(no_wrap=True, overflow="ellipsis")
     for place, additions in _additions(before, after):
         if additions:
