@@ -1,10 +1,11 @@
 """The channel `console`."""
 
 import io
+from contextlib import redirect_stdout
 
 import pytest
 
-from floe_core.plugin_interfaces.alert_channel import AlertChannelPlugin
+from floe_core.plugin_interfaces.alert_channel import AlertChannelPlugin, ContractViolationEvent
 from floe_core.plugin_interfaces.metadata import PluginKind
 from floe_core.plugin_interfaces.registry import PluginRegistry
 from floe_core.testing.base_classes import BaseAlertChannelPluginTests
@@ -19,12 +20,17 @@ class TestConsoleAlertPlugin(BaseAlertChannelPluginTests):
     """The suite that every alert channel inherits."""
 
     @pytest.fixture
-    def plugin(self, monkeypatch: pytest.MonkeyPatch) -> ConsoleAlertPlugin:
-        """Its output is closed: the suite asks for a channel that cannot deliver."""
+    def plugin(self) -> ConsoleAlertPlugin:
+        return ConsoleAlertPlugin(ConsoleAlertConfig())
+
+    def test_an_alert_that_cannot_be_delivered_is_false_and_no_exception(
+        self, plugin: AlertChannelPlugin, event: ContractViolationEvent
+    ) -> None:
+        """The output is closed, as that of a pipe whose reader has gone."""
         closed = io.StringIO()
         closed.close()
-        monkeypatch.setattr("sys.stdout", closed)
-        return ConsoleAlertPlugin(ConsoleAlertConfig())
+        with redirect_stdout(closed):
+            super().test_an_alert_that_cannot_be_delivered_is_false_and_no_exception(plugin, event)
 
 
 async def test_it_prints_one_line_per_alert(capsys: pytest.CaptureFixture[str]) -> None:
