@@ -61,8 +61,8 @@ def namespace(kubernetes: KubernetesClient, run_id: str) -> Iterator[Callable[..
     """Makes namespaces of this run: `namespace(inject="enabled")`; they are deleted after the test."""
     with ExitStack() as made:
 
-        def make(*, inject: str | None = None, run: str = run_id) -> Namespace:
-            labels = {RUN_LABEL: run} | ({"floe.dev/inject": inject} if inject is not None else {})
+        def make(*, inject: str | None = None, run: str = run_id, **more_labels: str) -> Namespace:
+            labels = {RUN_LABEL: run} | more_labels | ({"floe.dev/inject": inject} if inject is not None else {})
             new = create_namespace(kubernetes, labels)
             made.callback(kubernetes.delete, new.manifest)
             return new

@@ -9,10 +9,11 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from tests.e2e.admission import IMAGE
+
 Spec = dict[str, Any]
 
-IMAGE = "e2e.invalid/app:1"
-_RESTRICTED = {
+RESTRICTED = {
     "allowPrivilegeEscalation": False,
     "capabilities": {"drop": ["ALL"]},
     "runAsNonRoot": True,
@@ -46,7 +47,7 @@ CONTAINER_FEATURES: Mapping[str, Spec] = {
     "requests only": {"resources": {"requests": {"cpu": "100m"}}},
     "an extended resource": {"resources": {"limits": {"example.com/gpu": "1"}, "requests": {"example.com/gpu": "1"}}},
     "a resize policy": {"resizePolicy": [{"resourceName": "memory", "restartPolicy": "RestartContainer"}]},
-    "restricted": {"securityContext": _RESTRICTED},
+    "restricted": {"securityContext": RESTRICTED},
     "root": {"securityContext": {"runAsUser": 0, "privileged": True}},
     "a command": {"command": ["dbt", "run"], "args": ["--select", "$(A)"], "workingDir": "/work", "tty": True},
     "a mount": {"volumeMounts": [{"name": "data", "mountPath": "/data", "subPath": "a"}]},

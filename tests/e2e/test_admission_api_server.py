@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import HealthCheck, given, reject, settings
 from hypothesis import strategies as st
 
-from tests.e2e.admission import Namespace, in_force, pod
+from tests.e2e.admission import IMAGE, Namespace, in_force, pod
 from tests.e2e.cluster.client import ApiError, KubernetesClient, Manifest
-from tests.e2e.pod_shapes import pod_specs
+from tests.e2e.pod_shapes import RESTRICTED, pod_specs
 from tests.e2e.webhook_program import Webhook, WebhookRunner
 from webhook.tests.strategies import pods as pods_that_collide_with_ours
 
@@ -121,9 +121,9 @@ def _without_what_the_server_adds(stored: Manifest) -> Manifest:
     return again
 
 
-@pytest.mark.requirement("INV-2", "HOUSE-3")
+@pytest.mark.requirement("INV-2", "INV-9", "HOUSE-3")
 @pytest.mark.usefixtures("webhook")
-def test_the_api_server_accepts_every_patched_pod_whose_original_it_accepts(
+def test_every_patched_pod_is_accepted_if_its_original_is_and_keeps_its_class(
     namespace: NamespaceMaker, kubernetes: KubernetesClient
 ) -> None:
     plain, opted_in = namespace(), namespace(inject="enabled")
@@ -132,24 +132,44 @@ def test_the_api_server_accepts_every_patched_pod_whose_original_it_accepts(
     @settings(max_examples=400, deadline=None, database=None, suppress_health_check=[HealthCheck.filter_too_much])
     @given(st.one_of(pod_specs(), pods_that_collide_with_ours().map(lambda whole: whole["spec"])))
     def patched_is_accepted_if_original_is(spec: dict[str, Any]) -> None:
-        assume(_is_accepted(kubernetes, pod(plain, spec=spec)))
+        original = _dry_run(kubernetes, pod(plain, spec=spec))
+        if original is None:
+            reject()
 
-        stored = kubernetes.create(pod(opted_in, spec=spec), dry_run=True)
+        patched = kubernetes.create(pod(opted_in, spec=spec), dry_run=True)
 
-        injected.append("floe.dev/injected" in stored["metadata"].get("labels", {}))
+        injected.append("floe.dev/injected" in patched["metadata"].get("labels", {}))
+        if original["status"]["qosClass"] == "Guaranteed":
+            assert patched["status"]["qosClass"] == "Guaranteed"
 
     patched_is_accepted_if_original_is()
     assert injected.count(True) > len(injected) / 2, "too few pods were injected to show anything"
 
 
-def _is_accepted(client: KubernetesClient, manifest: Manifest) -> bool:
+def _dry_run(client: KubernetesClient, manifest: Manifest) -> Manifest | None:
+    """What the API server would store; None if it finds the pod invalid."""
     try:
-        client.create(manifest, dry_run=True)
+        return client.create(manifest, dry_run=True)
     except ApiError as error:
         if error.reason != "Invalid":
             raise
-        return False
-    return True
+        return None
+
+
+@pytest.mark.requirement("INV-9", "HOUSE-3")
+@pytest.mark.usefixtures("webhook")
+def test_a_restricted_pod_is_injected_under_pod_security_restricted(
+    namespace: NamespaceMaker, kubernetes: KubernetesClient
+) -> None:
+    home = namespace(inject="enabled", **{"pod-security.kubernetes.io/enforce": "restricted"})
+    restricted = {"containers": [{"name": "app", "image": IMAGE, "securityContext": RESTRICTED}]}
+
+    stored = kubernetes.create(pod(home, spec=restricted))
+
+    assert stored["metadata"]["labels"]["floe.dev/injected"] == "true"
+    assert stored["spec"]["initContainers"][0]["restartPolicy"] == "Always"
+    with pytest.raises(ApiError, match='violates PodSecurity "restricted'):
+        kubernetes.create(pod(home, inject="false"))
 
 
 @pytest.mark.requirement("HOUSE-3")

@@ -20,6 +20,7 @@ from floe_core.testing.artifacts import sample_artifacts
 from tests.e2e import otlp_client
 from tests.e2e.cluster.collector import chart_defaults, collector, validate
 from tests.e2e.cluster.otlp_backend import Export, OtlpBackend, Signal, otlp_backend, temporalities
+from tests.e2e.cluster.processes import LOOPBACK, free_port
 
 pytestmark = pytest.mark.e2e
 
@@ -140,6 +141,27 @@ async def test_the_collector_sends_what_the_backend_documents(case: Case, queue:
     assert backend.refused == []
     assert _what_was_sent(exports) == {signal: _SENT[signal] for signal in case.paths}
     assert _all_temporalities(backend) == ({case.temporality} if "metrics" in case.paths else set())
+
+
+@each_plugin
+@pytest.mark.requirement("REQ-053", "REQ-055")
+async def test_a_queue_on_a_volume_keeps_what_a_dead_backend_did_not_take_through_a_kill(
+    case: Case, tmp_path: Path
+) -> None:
+    grpc_port, http_port = free_port(), free_port()
+    absent = OtlpBackend(http_url=f"http://{LOOPBACK}:{http_port}", grpc_address=f"{LOOPBACK}:{grpc_port}")
+    config = case.values({**case.stand_in_config(absent), **_durable_queue(tmp_path)})
+    configs, credentials = [chart_defaults(), config["config"]], _credentials(config)
+
+    with collector(configs, tmp_path, credentials) as first:
+        await asyncio.to_thread(otlp_client.send_all_signals, first.http_url)
+        first.process.popen.kill()
+        first.process.popen.wait()
+    async with otlp_backend(grpc_port=grpc_port, http_port=http_port) as backend:
+        with collector(configs, tmp_path, credentials):
+            exports = await backend.received(*case.paths)
+
+    assert _what_was_sent(exports) == {signal: _SENT[signal] for signal in case.paths}
 
 
 @each_plugin

@@ -115,19 +115,27 @@ class OtlpBackend:
 
 
 @asynccontextmanager
-async def otlp_backend(serving: KeyPairFiles | None = None) -> AsyncIterator[OtlpBackend]:
-    """A backend on free ports of the loopback address, gRPC and HTTP, with TLS if a certificate is given."""
+async def otlp_backend(
+    serving: KeyPairFiles | None = None, *, grpc_port: int = 0, http_port: int = 0
+) -> AsyncIterator[OtlpBackend]:
+    """A backend on the loopback address, gRPC and HTTP, with TLS if a certificate is given.
+
+    Args:
+        serving: Its certificate.
+        grpc_port: 0 takes a free one.
+        http_port: 0 takes a free one.
+    """
     loop = asyncio.get_running_loop()
     backend = OtlpBackend(http_url="", grpc_address="")
     grpc_server = await loop.create_server(
-        lambda: GrpcIntake(backend.record_grpc), LOOPBACK, 0, ssl=_tls(serving, "h2")
+        lambda: GrpcIntake(backend.record_grpc), LOOPBACK, grpc_port, ssl=_tls(serving, "h2")
     )
     application = web.Application(client_max_size=_MAX_BODY_BYTES)
     application.router.add_post("/{path:.*}", backend.record_http)
     runner = web.AppRunner(application, access_log=None)
     await runner.setup()
     try:
-        site = web.TCPSite(runner, LOOPBACK, 0, ssl_context=_tls(serving, "http/1.1"))
+        site = web.TCPSite(runner, LOOPBACK, http_port, ssl_context=_tls(serving, "http/1.1"))
         await site.start()
         backend.grpc_address = f"{LOOPBACK}:{grpc_server.sockets[0].getsockname()[1]}"
         backend.http_url = f"{'https' if serving else 'http'}://{LOOPBACK}:{runner.addresses[0][1]}"
