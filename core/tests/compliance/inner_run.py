@@ -21,8 +21,8 @@ class _Recorder:
             failed.add(test.partition("[")[0])
 
 
-def failures_by_class(module: str) -> Mapping[str, set[str]]:
-    """Each test class of a planted module with the tests that failed."""
+def failures_by_class(module: str | Path) -> Mapping[str, set[str]]:
+    """Each test class of a module (a planted one by name) with the tests that failed."""
     recorder = _Recorder()
     options = ["-q", "--no-header", "--no-summary", "--import-mode=importlib", "-p", "no:cacheprovider"]
     isolation = [f"--rootdir={PLANTED}", f"--confcutdir={PLANTED}", "-c", str(PLANTED / "pytest.ini")]

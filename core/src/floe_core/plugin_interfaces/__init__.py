@@ -1,6 +1,7 @@
 """The interfaces of all plugins, one file each, and the registry that finds them by entry point.
 
-Everything that a plugin's author needs is named here; what is not in `__all__` may change without notice.
+What a plugin's author needs is named here, and stable within one `FLOE_API_VERSION`; the modules `connection` and
+`collector_values` help with probes and the Collector's chart, and are imported by name because they cost more.
 """
 
 from floe_core.plugin_interfaces.alert_channel import (
