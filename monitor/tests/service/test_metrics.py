@@ -1,0 +1,87 @@
+"""What a scrape shows."""
+
+import pytest
+from opentelemetry.sdk.metrics import MeterProvider
+from prometheus_client.parser import text_string_to_metric_families
+
+from floe_monitor.service.exposition import Exposition
+from floe_monitor.service.metrics import CHECK_DURATION, METRICS, MonitorMetrics
+from monitor.tests.builders import SECOND, check_run, contract, outcome
+
+pytestmark = pytest.mark.requirement("FR-033", "HOUSE-12")
+
+
+def metrics_and_scrape() -> tuple[MonitorMetrics, Exposition]:
+    holder: list[MonitorMetrics] = []
+    exposition = Exposition(lambda: holder[0].active)
+    metrics = MonitorMetrics(MeterProvider(metric_readers=[exposition.reader]).get_meter("floe_monitor"))
+    holder.append(metrics)
+    metrics.active = {str(contract().id)}
+    return metrics, exposition
+
+
+def text_of(exposition: Exposition) -> str:
+    return exposition.render("")[0].decode()
+
+
+def labels_of(text: str, name: str) -> set[frozenset[str]]:
+    families = text_string_to_metric_families(text)
+    return {frozenset(sample.labels) for family in families for sample in family.samples if sample.name == name}
+
+
+def test_the_five_metrics_have_their_exact_names_and_labels() -> None:
+    metrics, exposition = metrics_and_scrape()
+    metrics.checked(check_run(outcome("error")))
+    text = text_of(exposition)
+    assert labels_of(text, "floe_contract_violations_total") == {frozenset({"contract", "type", "severity"})}
+    assert labels_of(text, "floe_contract_freshness_seconds") == {frozenset({"contract"})}
+    assert labels_of(text, f"{CHECK_DURATION}_count") == {frozenset({"contract", "check_type"})}
+
+
+def test_a_run_of_some_milliseconds_falls_between_the_bounds() -> None:
+    metrics, exposition = metrics_and_scrape()
+    metrics.checked(check_run())
+    counts = {
+        float(sample.labels["le"]): sample.value
+        for family in text_string_to_metric_families(text_of(exposition))
+        for sample in family.samples
+        if sample.name == f"{CHECK_DURATION}_bucket"
+    }
+    assert counts[0.025] == 0
+    assert counts[0.05] == 1
+    assert max(bound for bound in counts if bound != float("inf")) == 60
+
+
+def test_a_contracts_series_end_with_it() -> None:
+    metrics, exposition = metrics_and_scrape()
+    metrics.checked(check_run(outcome("error")))
+    assert str(contract().id) in text_of(exposition)
+    metrics.forget(str(contract().id))
+    assert str(contract().id) not in text_of(exposition)
+
+
+def test_every_metric_is_named_before_its_first_value() -> None:
+    _, exposition = metrics_and_scrape()
+    shown = {line.split()[2] for line in text_of(exposition).splitlines() if line.startswith("# TYPE")}
+    # These two belong to parts that a running monitor adds.
+    assert set(METRICS) <= shown
+
+
+def test_both_formats_are_spoken() -> None:
+    _, exposition = metrics_and_scrape()
+    body, content_type = exposition.render("application/openmetrics-text; version=1.0.0")
+    assert content_type.startswith("application/openmetrics-text")
+    assert body.endswith(b"# EOF\n")
+
+
+@pytest.mark.requirement("BUDGET-7")
+def test_coverage_is_the_share_of_planned_checks_that_ran() -> None:
+    metrics, exposition = metrics_and_scrape()
+    assert metrics.coverage == 1.0
+    for _ in range(3):
+        metrics.started("c freshness", 0.01 * SECOND)
+    metrics.missed("c freshness", 1, "overrun")
+    assert metrics.coverage == 0.75
+    text = text_of(exposition)
+    assert "floe_monitor_coverage_ratio 0.75" in text
+    assert 'floe_monitor_missed_checks_total{check_type="freshness",reason="overrun"} 1.0' in text
