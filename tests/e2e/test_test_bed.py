@@ -1,6 +1,7 @@
 """What the end-to-end tests stand on: the Collector, the backend that stands in, the API server, and that all stop."""
 
 import asyncio
+import os
 import sys
 import time
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from tests.e2e import otlp_client
 from tests.e2e.cluster.certificates import Authority
 from tests.e2e.cluster.collector import CollectorConfigError, chart_defaults, collector, validate
-from tests.e2e.cluster.control_plane import control_plane
+from tests.e2e.cluster.control_plane import KUBECONFIG_VARIABLE, control_plane
 from tests.e2e.cluster.otlp_backend import OtlpBackend, otlp_backend, temporalities
 from tests.e2e.cluster.processes import ProcessError, accepts_connections, free_port, running
 
@@ -97,6 +98,7 @@ def test_a_program_that_cannot_start_is_told_with_its_own_last_lines(tmp_path: P
         process.wait_until(lambda: accepts_connections(port), "ready")
 
 
+@pytest.mark.skipif(KUBECONFIG_VARIABLE in os.environ, reason="an existing cluster is used: no control plane is built")
 def test_nothing_of_a_control_plane_stays_after_a_test_that_failed(tmp_path: Path) -> None:
     ports: list[int] = []
 

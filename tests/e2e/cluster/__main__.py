@@ -1,6 +1,7 @@
 """The test bed by hand: `python -m tests.e2e.cluster build` and `… up`."""
 
 import argparse
+import os
 import signal
 import sys
 import tempfile
@@ -8,8 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 
-from tests.e2e.cluster.binaries import BUILDS, BuildError, MissingToolError, ensure, program
-from tests.e2e.cluster.control_plane import Cluster, control_plane
+from tests.e2e.cluster.binaries import BUILDS, COLLECTOR, BuildError, MissingToolError, ensure, program
+from tests.e2e.cluster.control_plane import KUBECONFIG_VARIABLE, Cluster, control_plane
 from tests.e2e.cluster.processes import ProcessError
 
 
@@ -32,7 +33,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _build() -> None:
-    for build in BUILDS:
+    """Builds what the tests will need: with an existing cluster no control plane."""
+    for build in (COLLECTOR,) if os.environ.get(KUBECONFIG_VARIABLE) else BUILDS:
         ensure(build)
 
 
