@@ -1,13 +1,13 @@
 """Servers on the loopback that answer OpenLineage clients as the vendors document it.
 
-| vendor       | events                                            | key           | an account's probe                     |
-|--------------|---------------------------------------------------|---------------|----------------------------------------|
-| Marquez      | POST /api/v1/lineage: 201, else 404; no JSON: 400 | none          | none                                   |
-| Atlan        | POST /events/openlineage/<source>/api/v1/lineage  | Bearer or 401 | GET /api/meta/types/typedefs?type=ENUM |
-| OpenMetadata | POST /api/v1/openlineage/lineage                  | Bearer or 401 | GET /api/v1/users/loggedInUser         |
+| vendor       | events                                           | key    | an account's probe                     |
+|--------------|--------------------------------------------------|--------|----------------------------------------|
+| Marquez      | POST /api/v1/lineage: 201; else 400 or 404       | none   | none                                   |
+| Atlan        | POST /events/openlineage/<source>/api/v1/lineage | Bearer | GET /api/meta/types/typedefs?type=ENUM |
+| OpenMetadata | POST /api/v1/openlineage/lineage                 | Bearer | GET /api/v1/users/loggedInUser         |
 
-Sources: Marquez' OpenLineageResource; docs.atlan.com "Integrate Generic OpenLineage" and developer.atlan.com/endpoints;
-docs.open-metadata.org 2.0 "OpenLineage Events" and the users API.
+A wrong Bearer token gets 401. Sources: Marquez' OpenLineageResource; docs.atlan.com "Integrate Generic OpenLineage" and
+developer.atlan.com/endpoints; docs.open-metadata.org 2.0 "OpenLineage Events" and the users API.
 """
 
 import json
