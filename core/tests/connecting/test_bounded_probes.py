@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from urllib.parse import urlsplit
 
 import pytest
 import trustme
@@ -151,6 +152,31 @@ def test_an_untrusted_certificate_is_said_to_be_one() -> None:
 
 def test_a_malformed_address_is_a_reason_not_an_exception() -> None:
     assert not probe_http(HttpProbe("GET", "http://[::1/")).reachable
+
+
+@pytest.mark.parametrize(
+    "key",
+    [pytest.param(f"{KEY}\n", id="line break, as of echo"), pytest.param(f"{KEY}\u2026", id="cut by a chat program")],
+)
+def test_a_credential_that_no_header_can_hold_is_said_without_it(key: str) -> None:
+    with backend() as port:
+        verdict = probe_http(HttpProbe("GET", f"http://127.0.0.1:{port}/", {"x-key": key}))
+
+    assert verdict.reason == "the credential holds what no header may hold, such as a line break at its end"
+
+
+@pytest.mark.parametrize("read", [lambda: int("host-without-port"), lambda: urlsplit("http://u:pass@h:99999").port])
+def test_an_address_that_cannot_be_read_is_a_reason_without_it(
+    read: Callable[[], object], caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def probe() -> Verdict:
+        return Verdict(reachable=read() is not None)
+
+    assert tell("jaeger", probe) is False
+    logged = capsys.readouterr().out + caplog.text
+    assert "the address is malformed" in logged
+    assert "host-without-port" not in logged
+    assert "99999" not in logged
 
 
 def test_a_missing_credential_is_a_reason_and_is_logged(

@@ -104,12 +104,15 @@ def probe_http(
 def tell(plugin: str, probe: Callable[[], Verdict]) -> bool:
     """Runs a probe and gives whether the backend can be reached; the reason of a failure is logged.
 
-    A credential that is not set is a reason, too.
+    A credential that is not set and an address that cannot be read are reasons, too.
     """
     try:
         verdict = probe()
     except ConfigurationError as error:
         verdict = Verdict(reachable=False, reason=str(error))
+    except ValueError:
+        # What urlsplit and int say repeats the address, which may hold a password.
+        verdict = Verdict(reachable=False, reason="the address is malformed")
     if not verdict.reachable:
         structlog.get_logger(__name__).warning(
             "backend_not_reachable", plugin=plugin, reason=redact_text(verdict.reason)
@@ -144,6 +147,9 @@ def _reason(error: BaseException, where: str) -> str:
             return f"{where} refuses connections"
         if isinstance(cause, TimeoutError | httpx.TimeoutException):
             return f"{where} did not answer in time"
+        # A Secret made of `echo key | base64` ends in a line break; httpx refuses to send it.
+        if isinstance(cause, httpx.LocalProtocolError | UnicodeEncodeError):
+            return "the credential holds what no header may hold, such as a line break at its end"
     return f"no connection to {where} ({type(error).__name__})"
 
 
