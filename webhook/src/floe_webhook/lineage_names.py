@@ -4,10 +4,12 @@ The parent run goes into OPENLINEAGE_CONTEXT, because a namespace may hold `/` a
 (lineage.md §1.1); its run id is the pod's UID, which only the kubelet knows.
 """
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
+
+import orjson
 
 from floe_core.errors import ConfigurationError
 from floe_core.namespaces import NamespaceParts, job_namespace
@@ -44,9 +46,8 @@ def lineage_names(pod: Document, identity: Identity, template: str, parts: Names
     """
     given, reasons = _annotated_parts(pod)
     known = replace(parts, **{"product": identity.job_name, **given})
-    try:
-        text = literal(job_namespace(template, known))
-    except ConfigurationError:
+    text = _namespace(template, known)
+    if text is None:
         reasons.append(Reason.NAMESPACE_INCOMPLETE)
         text = identity.namespace
     needs = (NAMESPACE,) if text == reference(NAMESPACE) else ()
@@ -57,6 +58,14 @@ def lineage_names(pod: Document, identity: Identity, template: str, parts: Names
         context=_context(text, identity.job_name, needs),
         reasons=tuple(reasons),
     )
+
+
+@lru_cache(maxsize=4096)  # the same workloads come again and again
+def _namespace(template: str, parts: NamespaceParts) -> str | None:
+    try:
+        return literal(job_namespace(template, parts))
+    except ConfigurationError:
+        return None
 
 
 def _annotated_parts(pod: Document) -> tuple[Mapping[str, str], list[Reason]]:
@@ -78,5 +87,5 @@ def _context(namespace: str, job: str | None, needs: tuple[str, ...]) -> Variabl
     if job is None:
         return None
     parent = {"run": {"runId": reference(POD_UID)}, "job": {"namespace": namespace, "name": literal(job)}}
-    text = json.dumps({"parent": parent}, separators=(",", ":"))
+    text = orjson.dumps({"parent": parent}).decode()
     return plain("OPENLINEAGE_CONTEXT", text, source="the pod as parent run", needs=(*needs, POD_UID))

@@ -19,6 +19,7 @@ from floe_webhook.profile import Profile
 from floe_webhook.reasons import Reason
 from floe_webhook.selection import select
 from floe_webhook.sidecar_container import sidecar_container, volumes
+from floe_webhook.targets import LineageTarget, local_lineage
 
 INJECTED_BY = f"floe-webhook/{__version__}"
 
@@ -117,12 +118,17 @@ def _shared(
     shared = Shared(
         identity=identity,
         telemetry=profile.telemetry_with_sidecar if ports else profile.telemetry_without_sidecar,
-        lineage=profile.lineage_with_sidecar(ports) if ports else profile.lineage_without_sidecar,
+        lineage=_relayed(profile, ports) if ports else profile.lineage_without_sidecar,
         names=names,
         runs_airflow=str(pods.labels(pod).get("kubernetes_executor")) == "True",
         known_keys=known_keys,
     )
     return shared, names
+
+
+def _relayed(profile: Profile, ports: Ports) -> LineageTarget | None:
+    moved = ports.application != profile.rules.ports.application
+    return local_lineage(ports.application) if moved else profile.lineage_with_sidecar
 
 
 def _record(

@@ -79,9 +79,11 @@ def containers(pod: Document, kind: str) -> Iterator[tuple[int, str, Document]]:
 
 def all_containers(pod: Document) -> Iterator[Document]:
     """Documents of the init containers and of the containers."""
+    spec = mapping(pod, "spec")
     for kind in ("initContainers", "containers"):
-        for _, _, container in containers(pod, kind):
-            yield container
+        for container in entries(spec, kind):
+            if text(container, "name"):
+                yield container
 
 
 def environment_of(container: Document) -> Iterator[tuple[int, str, Document]]:

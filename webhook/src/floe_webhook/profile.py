@@ -64,6 +64,7 @@ class Profile:
         rules: What `floe_webhook.decision` needs.
         telemetry_with_sidecar: Where telemetry goes from a pod with the sidecar; None for nowhere.
         telemetry_without_sidecar: The same without one.
+        lineage_with_sidecar: Where lineage goes from a pod whose sidecar has the manifest's port; None for nowhere.
         lineage_without_sidecar: Where lineage goes from a pod without the sidecar; None for nowhere.
         namespace_template: Of the job namespace; None without a lineage backend.
         namespace_parts: What the manifest knows of it.
@@ -74,6 +75,7 @@ class Profile:
     identity: str
     rules: Rules
     sidecar: SidecarProfile | None
+    lineage_with_sidecar: LineageTarget | None
     telemetry_with_sidecar: TelemetryTarget | None
     telemetry_without_sidecar: TelemetryTarget | None
     lineage_without_sidecar: LineageTarget | None
@@ -83,10 +85,6 @@ class Profile:
     environment: str | None
     use_labels: bool
     notices: tuple[str, ...] = field(default=())
-
-    def lineage_with_sidecar(self, ports: Ports) -> LineageTarget | None:
-        """Where lineage goes from a pod whose sidecar has these ports."""
-        return local_lineage(ports.application) if self.sidecar else None
 
 
 def compile_profile(
@@ -133,6 +131,7 @@ def compile_profile(
             ports=ports,
         ),
         sidecar=_sidecar(manifest, ports, delivery) if delivery else None,
+        lineage_with_sidecar=local_lineage(ports.application) if delivery else None,
         telemetry_with_sidecar=telemetry_relayed,
         telemetry_without_sidecar=telemetry_alone,
         lineage_without_sidecar=lineage_alone,
