@@ -1,23 +1,12 @@
 """What is masked, and what is not."""
 
-from collections.abc import Iterator
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from floe_core import redaction
 from floe_core.redaction import redact_text, redact_value, remember_secret
 
 pytestmark = pytest.mark.requirement("HOUSE-7", "CC-3.1")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _nothing_is_remembered_afterwards() -> Iterator[None]:
-    before = set(redaction._known_values)
-    yield
-    redaction._known_values.clear()
-    redaction._known_values.update(before)
 
 
 @pytest.mark.parametrize(
