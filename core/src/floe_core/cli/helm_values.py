@@ -38,6 +38,8 @@ def values_of(which: str, manifest: Manifest, environment: str | None) -> dict[s
     artifacts = platform_artifacts(manifest)
     if which == "telemetry":
         telemetry = registry.create(PluginKind.TELEMETRY_BACKEND, chosen)
+        secrets = _of_one_secret(chosen, credentials_of(telemetry, environment)) | artifacts.credentials
+        artifacts = artifacts.model_copy(update={"credentials": secrets})
         with plugin_boundary(chosen.type, "get_helm_values"):
             return telemetry.get_helm_values(artifacts, environment)
     lineage = registry.create(PluginKind.LINEAGE_BACKEND, chosen)

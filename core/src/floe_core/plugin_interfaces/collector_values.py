@@ -7,11 +7,13 @@ A plugin gives its exporter configuration and its `collector:` settings; the Col
 `config` is whole by itself and leaves addresses to the chart's defaults, over which Helm lays it.
 """
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, Field
 
-from floe_core.credentials import names_in
+from floe_core.credentials import SecretKey, names_in
+from floe_core.errors import ConfigurationError
 from floe_core.plugin_interfaces.metadata import Frozen
 from floe_core.plugin_interfaces.telemetry import OTLPExporterConfig
 
@@ -36,9 +38,6 @@ BaseUrl = Annotated[str, Field(pattern=r"^https?://[^\s/@?#]+(/[^\s?#]*)?$"), Af
 
 VariableName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 """Name of an environment variable."""
-
-SecretName = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$", max_length=253)]
-"""Name of a Kubernetes Secret."""
 
 
 class DurableQueue(Frozen):
@@ -70,6 +69,7 @@ def collector_values(
     settings: CollectorSettings,
     *,
     secret: str | None = None,
+    credentials: Mapping[str, SecretKey] | None = None,
     batch_max_items: int = 8192,
 ) -> dict[str, Any]:
     """Values for the chart.
@@ -80,7 +80,11 @@ def collector_values(
         settings: What is chosen about the Collector.
         secret: The Secret in the Collector's namespace that holds each credential under the name of its variable;
             None for a backend without credentials.
+        credentials: Where credentials are that the platform keeps elsewhere: `artifacts.credentials`.
         batch_max_items: The most spans, points or records in one request.
+
+    Raises:
+        ConfigurationError: The exporter names a credential that no Secret holds.
     """
     queue = settings.durable_queue
     return {
@@ -91,18 +95,24 @@ def collector_values(
             "requests": {"cpu": "100m", "memory": "256Mi"},
             "limits": {"memory": f"{_MEMORY_LIMIT_MEBIBYTES}Mi"},
         },
-        **_environment(exporter, secret),
+        **_environment(backend, exporter, secret, credentials or {}),
         **(_volume(queue) if queue is not None else {}),
         "config": _config(backend, exporter, settings, batch_max_items),
     }
 
 
-def _environment(exporter: OTLPExporterConfig, secret: str | None) -> dict[str, Any]:
+def _environment(
+    backend: str, exporter: OTLPExporterConfig, secret: str | None, credentials: Mapping[str, SecretKey]
+) -> dict[str, Any]:
     # Not optional: a Collector that starts without its credential would drop all it is given, unnoticed.
-    variables = [
-        {"name": name, "valueFrom": {"secretKeyRef": {"name": secret, "key": name}}}
-        for name in names_in(exporter.model_dump())
-    ]
+    variables = []
+    for name in names_in(exporter.model_dump()):
+        if (key := credentials.get(name) or (SecretKey(secret, name) if secret else None)) is None:
+            raise ConfigurationError(
+                f"The exporter {backend!r} names the credential {name}, and no Secret holds it.",
+                remedy="Give collector_values the argument `secret`, or map the credential in the manifest.",
+            )
+        variables.append({"name": name, "valueFrom": {"secretKeyRef": {"name": key.secret, "key": key.key}}})
     return {"extraEnvs": variables} if variables else {}
 
 

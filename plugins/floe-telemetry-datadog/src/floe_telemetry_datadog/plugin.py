@@ -15,7 +15,6 @@ from floe_core.credentials import reference, resolve_all
 from floe_core.plugin_interfaces.collector_values import (
     BaseUrl,
     CollectorSettings,
-    SecretName,
     VariableName,
     collector_values,
 )
@@ -28,6 +27,7 @@ DatadogSite = Literal[
     "datadoghq.com", "us3.datadoghq.com", "us5.datadoghq.com", "datadoghq.eu", "ap1.datadoghq.com", "ap2.datadoghq.com"
 ]
 
+_SECRET = "datadog-credentials"  # noqa: S105 - a Secret's name
 _API_KEY_HEADER = "dd-api-key"
 # The intake takes 500 KB of compressed metrics and 3.2 MB of traces in one request.
 _BATCH_MAX_ITEMS = 2048
@@ -39,7 +39,6 @@ class DatadogTelemetryConfig(Frozen):
     site: DatadogSite = Field(default="datadoghq.com", description="The organisation's site, as its address bar shows")
     traces: bool = Field(default=False, description="Send traces too: only if Datadog has enabled the Preview")
     api_key_variable: VariableName = Field(default="DD_API_KEY", description="Variable that holds the API key")
-    secret: SecretName = Field(default="datadog", description="Secret that holds it under the variable's name")
     endpoint: BaseUrl | None = Field(default=None, description="A gateway instead of https://otlp.<site>")
     api_endpoint: BaseUrl | None = Field(default=None, description="A gateway instead of https://api.<site>")
     collector: CollectorSettings = Field(default_factory=CollectorSettings)
@@ -82,13 +81,14 @@ class DatadogTelemetryPlugin(TelemetryBackendPlugin):
             metrics_temporality="delta",
         )
 
-    def get_helm_values(self, artifacts: CompiledArtifacts, environment: str) -> dict[str, Any]:  # noqa: ARG002 - as above
+    def get_helm_values(self, artifacts: CompiledArtifacts, environment: str) -> dict[str, Any]:
         """A Collector that turns metrics into deltas and sends to Datadog."""
         return collector_values(
             self.name,
             self.get_otlp_exporter_config(environment),
             self._settings.collector,
-            secret=self._settings.secret,
+            secret=_SECRET,
+            credentials=artifacts.credentials,
             batch_max_items=_BATCH_MAX_ITEMS,
         )
 

@@ -61,10 +61,10 @@ def test_metrics_and_nothing_else_become_deltas_before_they_are_batched() -> Non
 
 
 def test_the_key_comes_from_the_secret_under_the_variables_name() -> None:
-    plugin = DatadogTelemetryPlugin.from_mapping({"secret": "dd", "api_key_variable": "TEAM_DD_KEY"})
+    plugin = DatadogTelemetryPlugin.from_mapping({"api_key_variable": "TEAM_DD_KEY"})
 
     values = plugin.get_helm_values(sample_artifacts(), "production")
 
-    selector = {"secretKeyRef": {"name": "dd", "key": "TEAM_DD_KEY"}}
+    selector = {"secretKeyRef": {"name": "datadog-credentials", "key": "TEAM_DD_KEY"}}
     assert values["extraEnvs"] == [{"name": "TEAM_DD_KEY", "valueFrom": selector}]
     assert values["config"]["exporters"]["otlp_http/datadog"]["headers"] == {"dd-api-key": "${env:TEAM_DD_KEY}"}

@@ -16,7 +16,6 @@ from floe_core.errors import ConfigurationError
 from floe_core.plugin_interfaces.collector_values import (
     BaseUrl,
     CollectorSettings,
-    SecretName,
     VariableName,
     collector_values,
 )
@@ -24,6 +23,7 @@ from floe_core.plugin_interfaces.connection import TIMEOUT_SECONDS, HttpProbe, V
 from floe_core.plugin_interfaces.metadata import Frozen
 from floe_core.plugin_interfaces.telemetry import BasicAuth, OTLPExporterConfig, TelemetryBackendPlugin
 
+_SECRET = "grafana-cloud-credentials"  # noqa: S105 - a Secret's name
 _GRAFANA_HOST = ".grafana.net"
 _PATH = "/otlp"
 
@@ -41,7 +41,6 @@ class GrafanaCloudTelemetryConfig(Frozen):
     token_variable: VariableName = Field(
         default="GRAFANA_CLOUD_API_KEY", description="Variable that holds the access policy's token"
     )
-    secret: SecretName = Field(default="grafana-cloud", description="Secret that holds both under the variables' names")
     collector: CollectorSettings = Field(default_factory=CollectorSettings)
 
     @model_validator(mode="after")
@@ -95,11 +94,12 @@ class GrafanaCloudTelemetryPlugin(TelemetryBackendPlugin):
             ),
         )
 
-    def get_helm_values(self, artifacts: CompiledArtifacts, environment: str) -> dict[str, Any]:  # noqa: ARG002 - as above
+    def get_helm_values(self, artifacts: CompiledArtifacts, environment: str) -> dict[str, Any]:
         """A Collector that sends all signals to the gateway."""
-        settings = self._settings
         exporter = self.get_otlp_exporter_config(environment)
-        return collector_values("grafana", exporter, settings.collector, secret=settings.secret)
+        return collector_values(
+            "grafana", exporter, self._settings.collector, secret=_SECRET, credentials=artifacts.credentials
+        )
 
     def validate_connection(self, config: OTLPExporterConfig) -> bool:
         """Whether the gateway takes an empty request with the credentials."""
