@@ -209,8 +209,14 @@ async def _listen(server: Server, host: str, port: int, variable: Variable) -> N
 def _destination(settings: Settings) -> Destination:
     if not settings.lineage_url:
         return Console()
-    loop = asyncio.get_running_loop()
-    return Backend(settings, ApiKey(settings.lineage_api_key_file, settings.lineage_api_key, clock=loop.time))
+    clock = asyncio.get_running_loop().time
+    try:
+        return Backend(settings, ApiKey(settings.lineage_api_key_file, settings.lineage_api_key, clock=clock))
+    except OSError as error:  # ssl's errors are among them
+        raise StartError(
+            f"{settings.lineage_ca_file} cannot be read as PEM certificates ({error.strerror or error}); "
+            f"give the authorities' file with {Variable.LINEAGE_CA_FILE}"
+        ) from None
 
 
 def _limits(settings: Settings) -> Limits:
