@@ -1,5 +1,6 @@
 """The example manifests are right, and the first of them shows every key with its default."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from floe_core.testing.job_environment import job_values_problems
 pytestmark = pytest.mark.requirement("HOUSE-8", "REQ-055", "REQ-060")
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
+PLUGINS = Path(__file__).parents[2] / "plugins"
 COMPLETE = EXAMPLES / "manifest.yaml"
 ALL = [COMPLETE, *sorted((EXAMPLES / "manifests").glob("*.yaml"))]
 
@@ -35,7 +37,16 @@ LEFT_OUT = {
     "injection.gateway.url",
 }
 
+_SECRET = re.compile(r"```yaml\n(apiVersion: v1\nkind: Secret\n.*?)```", re.DOTALL)
+
 each_example = pytest.mark.parametrize("path", ALL, ids=lambda path: path.name)
+
+
+def secrets_of_readmes() -> set[tuple[str, str]]:
+    """Name and key of what the backends' READMEs tell people to create."""
+    pages = [page.read_text(encoding="utf-8") for page in PLUGINS.glob("*/README.md")]
+    secrets = [YAML(typ="safe").load(text) for page in pages for text in _SECRET.findall(page)]
+    return {(secret["metadata"]["name"], key) for secret in secrets for key in secret["stringData"]}
 
 
 @each_example
@@ -61,6 +72,18 @@ def test_an_example_gives_values_for_both_charts(path: Path) -> None:
 
     assert collector_problems(values_of("telemetry", manifest, None)) == []
     assert job_values_problems(values_of("lineage", manifest, None)) == []
+
+
+@each_example
+def test_an_example_and_its_backends_readmes_speak_of_the_same_secrets(path: Path) -> None:
+    manifest = load_manifest(path)
+    values = [
+        *values_of("telemetry", manifest, None).get("extraEnvs", []),
+        *values_of("lineage", manifest, None)["env"],
+    ]
+    sources = [entry["valueFrom"]["secretKeyRef"] for entry in values if "valueFrom" in entry]
+
+    assert {(source["name"], source["key"]) for source in sources} <= secrets_of_readmes()
 
 
 @each_example
