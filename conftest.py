@@ -5,6 +5,7 @@
 """
 
 from collections.abc import Iterator
+import sys
 from pathlib import Path
 
 import pytest
@@ -55,3 +56,9 @@ def _credentials_are_forgotten() -> Iterator[None]:
     yield
     redaction._known_values.clear()
     redaction._known_values.update(remembered)
+
+
+def pytest_runtest_teardown() -> None:
+    """Forgets what a test resolved: a remembered "value" would be masked in the texts of every later test."""
+    if redaction := sys.modules.get("floe_core.redaction"):
+        redaction.forget_secrets()

@@ -40,6 +40,11 @@ def remember_secret(value: str) -> None:
         _known_values.add(value)
 
 
+def forget_secrets() -> None:
+    """Forgets all registered values; for tests, which share one process."""
+    _known_values.clear()
+
+
 def redact_text(text: str) -> str:
     """The text with every credential in it replaced by `***`; a `${env:NAME}` reference is not a credential."""
     for known in sorted(_known_values, key=len, reverse=True):

@@ -187,7 +187,7 @@ def _delivery(exporter: OTLPExporterConfig, queue: DurableQueue | None, batch_ma
         # Each signal has a queue of its own; a quarter of the volume stays free for what its database adds.
         share = queue.volume_mebibytes * _MEBIBYTE * 3 // 4 // len(exporter.signals)
         # collector#12711: what waits in the batch processor is lost with the process; batches are cut from the queue.
-        batch = {"sizer": "items", "flush_timeout": "200ms", "min_size": 1, "max_size": batch_max_items}
+        batch = {"sizer": "items", "flush_timeout": "200ms", "min_size": batch_max_items, "max_size": batch_max_items}
         sending_queue = {"sizer": "bytes", "queue_size": share, "storage": _STORAGE, "batch": batch}
     return {"retry_on_failure": {"max_elapsed_time": "0s"}, "sending_queue": sending_queue}
 
