@@ -4,13 +4,11 @@
 `tests/contract/test_requirements_page.py` keeps it true whenever the whole suite is collected.
 """
 
-from collections.abc import Iterator
 import sys
 from pathlib import Path
 
 import pytest
 
-from floe_core import redaction
 from tools.requirements import (
     MODULES_BY_REQUIREMENT,
     is_whole_suite,
@@ -47,15 +45,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         config.stash[MODULES_BY_REQUIREMENT] = modules
     if target := config.getoption("--write-requirements"):
         Path(target).write_text(requirements_page(known, modules), encoding="utf-8")
-
-
-@pytest.fixture(autouse=True)
-def _credentials_are_forgotten() -> Iterator[None]:
-    """A credential that one test resolves must not mask another's words."""
-    remembered = set(redaction._known_values)
-    yield
-    redaction._known_values.clear()
-    redaction._known_values.update(remembered)
 
 
 def pytest_runtest_teardown() -> None:
