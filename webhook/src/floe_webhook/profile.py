@@ -179,7 +179,7 @@ def _secrets(manifest: Manifest, choice: PluginChoice | None) -> SecretOf:
             f"The manifest does not say which Secret holds the credential {name}.",
             where=f"credentials.{name}",
             remedy=f"Add `credentials: {{{name}: {{secret: <name of the Secret>, key: <its key>}}}}`.",
-            details={"credential": name},
+            details={"missing": name},
         )
 
     return secret_of
