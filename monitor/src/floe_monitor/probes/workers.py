@@ -30,7 +30,7 @@ class Workers:
         abandoned_per_source: With so many hung calls a source is not called any more.
     """
 
-    def __init__(self, *, per_source: int = 8, abandoned_per_source: int = 4) -> None:
+    def __init__(self, *, per_source: int = 16, abandoned_per_source: int = 4) -> None:
         self._per_source = per_source
         self._abandoned_limit = abandoned_per_source
         self._slots: dict[str, asyncio.Semaphore] = {}

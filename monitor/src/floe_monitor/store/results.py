@@ -1,20 +1,28 @@
 """Writes runs of checks: result, violations, episodes, outbox and SLA state of a run in one transaction."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import case, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from floe_core.plugin_interfaces.alert_channel import AlertKind
 from floe_monitor.alerts.episodes import Step
-from floe_monitor.checks.model import CheckStatus, Outcome
+from floe_monitor.checks.model import CheckStatus
 from floe_monitor.contracts.model import Contract
-from floe_monitor.store.records import CheckRun
-from floe_monitor.store.tables import CheckResult, EpisodeRow, OutboxRow, RegisteredContract, SlaStatus, Violation
+from floe_monitor.store.records import Alert, CheckRun
+from floe_monitor.store.tables import (
+    CheckResult,
+    EpisodeRow,
+    OutboxRow,
+    RegisteredContract,
+    SlaStatus,
+    Table,
+    Violation,
+)
 
 
 async def register(engine: AsyncEngine, contracts: Sequence[Contract], now: datetime) -> None:
@@ -37,38 +45,48 @@ async def register(engine: AsyncEngine, contracts: Sequence[Contract], now: date
             )
 
 
-async def record(engine: AsyncEngine, runs: Iterable[CheckRun]) -> None:
+async def record(engine: AsyncEngine, runs: Sequence[CheckRun]) -> None:
     """Stores runs in one transaction; a run that is stored already is left as it is."""
     async with engine.begin() as connection:
-        for run in runs:
-            if await _insert_result(connection, run):
-                told = await _store_steps(connection, run)
-                await _insert_violations(connection, run)
-                await _insert_alerts(connection, run, told)
-                await _store_sla(connection, run)
+        stored = await _insert_results(connection, runs)
+        fresh = [run for run in runs if run.id in stored]
+        for run in fresh:
+            ours = await _store_steps(connection, run)
+            await _insert_all(
+                connection, OutboxRow, [_alert_row(run, alert) for alert in run.alerts if alert.episode_id in ours]
+            )
+        await _insert_all(connection, Violation, [row for run in fresh for row in _violation_rows(run)])
+        await _store_sla(connection, [row for run in fresh for row in _sla_rows(run)])
 
 
 def _identity(run: CheckRun) -> dict[str, str]:
     return {"contract_name": run.contract.id.name, "contract_version": run.contract.id.version}
 
 
-async def _insert_result(connection: AsyncConnection, run: CheckRun) -> bool:
-    statement = (
-        upsert(CheckResult)
-        .values(
-            id=run.id,
-            **_identity(run),
-            check_type=run.check.value,
-            status=run.verdict.status.value,
-            planned_at=run.planned_at,
-            checked_at=run.checked_at,
-            duration_seconds=run.duration.total_seconds(),
-            details=without_nul(_details(run)),
-        )
-        .on_conflict_do_nothing(index_elements=["id"])
-        .returning(CheckResult.id)
-    )
-    return (await connection.execute(statement)).first() is not None
+async def _insert_all(connection: AsyncConnection, table: type[Table], rows: Sequence[dict[str, Any]]) -> None:
+    if rows:
+        await connection.execute(insert(table), rows)
+
+
+async def _insert_results(connection: AsyncConnection, runs: Sequence[CheckRun]) -> set[UUID]:
+    """Ids of the runs that were not stored before."""
+    if not runs:
+        return set()
+    statement = upsert(CheckResult).on_conflict_do_nothing(index_elements=["id"]).returning(CheckResult.id)
+    return set((await connection.scalars(statement, [_result_row(run) for run in runs])).all())
+
+
+def _result_row(run: CheckRun) -> dict[str, Any]:
+    return {
+        "id": run.id,
+        **_identity(run),
+        "check_type": run.check.value,
+        "status": run.verdict.status.value,
+        "planned_at": run.planned_at,
+        "checked_at": run.checked_at,
+        "duration_seconds": run.duration.total_seconds(),
+        "details": without_nul(_details(run)),
+    }
 
 
 def _details(run: CheckRun) -> dict[str, Any]:
@@ -88,14 +106,17 @@ def _details(run: CheckRun) -> dict[str, Any]:
 
 
 async def _store_steps(connection: AsyncConnection, run: CheckRun) -> set[UUID]:
-    """Stores the episodes' states; returns the ids of those that are ours.
+    """Stores the episodes' changes; returns the ids of those that are ours.
 
     Should two processes watch one contract, the index on open episodes lets one of them open it, and only that one's
-    alerts leave.
+    alerts leave. A step that tells nobody anything has changed the text only, which the next change stores.
     """
     ours: set[UUID] = set()
     for step in run.steps:
-        if await (_open_episode if step.told is AlertKind.OPENED else _change_episode)(connection, run, step):
+        if step.told is None:
+            continue
+        store = _open_episode if step.told is AlertKind.OPENED else _change_episode
+        if await store(connection, run, step):
             ours.add(step.episode.id)
     return ours
 
@@ -108,9 +129,9 @@ async def _open_episode(connection: AsyncConnection, run: CheckRun, step: Step) 
             id=episode.id,
             **_identity(run),
             check_type=run.check.value,
-            element=episode.element or "",
+            element=without_nul(episode.element or ""),
             severity=episode.severity.value,
-            message=episode.message,
+            message=without_nul(episode.message),
             opened_at=episode.opened_at,
             broken_at=episode.broken_at,
         )
@@ -124,7 +145,7 @@ async def _change_episode(connection: AsyncConnection, run: CheckRun, step: Step
     episode = step.episode
     values: dict[str, Any] = {
         "severity": episode.severity.value,
-        "message": episode.message,
+        "message": without_nul(episode.message),
         "broken_at": episode.broken_at,
         "closed_at": episode.closed_at,
     }
@@ -136,77 +157,76 @@ async def _change_episode(connection: AsyncConnection, run: CheckRun, step: Step
     return found.first() is not None
 
 
-async def _insert_violations(connection: AsyncConnection, run: CheckRun) -> None:
+def _violation_rows(run: CheckRun) -> Iterator[dict[str, Any]]:
     episodes = {step.episode.element: step.episode.id for step in run.steps}
     for outcome in run.verdict.outcomes:
-        if (finding := outcome.finding) is None:
-            continue
-        await connection.execute(
-            insert(Violation).values(
-                id=uuid4(),
-                **_identity(run),
-                violation_type=run.check.value,
-                severity=finding.severity.value,
-                message=finding.message,
-                element=finding.element,
-                expected_value=finding.expected,
-                actual_value=finding.actual,
-                affected_consumers=list(run.contract.consumers),
-                detected_at=run.checked_at,
-                check_result_id=run.id,
-                episode_id=episodes.get(outcome.element),
-            )
-        )
-
-
-async def _insert_alerts(connection: AsyncConnection, run: CheckRun, ours: set[UUID]) -> None:
-    for alert in run.alerts:
-        if alert.episode_id in ours:
-            await connection.execute(
-                insert(OutboxRow).values(
-                    id=UUID(alert.event.id),
-                    episode_id=alert.episode_id,
-                    position=alert.position,
-                    channel=alert.channel,
-                    kind=alert.event.kind.value,
-                    event=without_nul(alert.event.model_dump(mode="json")),
-                    created_at=run.checked_at,
-                    due_at=run.checked_at,
-                    attempts=0,
-                )
+        if (finding := outcome.finding) is not None:
+            yield without_nul(
+                {
+                    "id": uuid4(),
+                    **_identity(run),
+                    "violation_type": run.check.value,
+                    "severity": finding.severity.value,
+                    "message": finding.message,
+                    "element": finding.element,
+                    "expected_value": finding.expected,
+                    "actual_value": finding.actual,
+                    "affected_consumers": list(run.contract.consumers),
+                    "detected_at": run.checked_at,
+                    "check_result_id": run.id,
+                    "episode_id": episodes.get(outcome.element),
+                }
             )
 
 
-async def _store_sla(connection: AsyncConnection, run: CheckRun) -> None:
-    for outcome in run.verdict.outcomes:
-        statement = upsert(SlaStatus).values(**_sla_values(run, outcome))
-        failures = SlaStatus.consecutive_failures + 1 if outcome.status is CheckStatus.FAIL else 0
-        await connection.execute(
-            statement.on_conflict_do_update(
-                index_elements=["contract_name", "contract_version", "check_type", "element"],
-                set_={
-                    "status": statement.excluded.status,
-                    "current_value": statement.excluded.current_value,
-                    "threshold": statement.excluded.threshold,
-                    "last_check_time": statement.excluded.last_check_time,
-                    "consecutive_failures": failures,
-                },
-                where=SlaStatus.last_check_time <= run.checked_at,
-            )
-        )
-
-
-def _sla_values(run: CheckRun, outcome: Outcome) -> dict[str, Any]:
+def _alert_row(run: CheckRun, alert: Alert) -> dict[str, Any]:
     return {
-        **_identity(run),
-        "check_type": run.check.value,
-        "element": outcome.element or "",
-        "status": outcome.status.value,
-        "current_value": outcome.measure,
-        "threshold": outcome.threshold,
-        "last_check_time": run.checked_at,
-        "consecutive_failures": int(outcome.status is CheckStatus.FAIL),
+        "id": UUID(alert.event.id),
+        "episode_id": alert.episode_id,
+        "position": alert.position,
+        "channel": alert.channel,
+        "kind": alert.event.kind.value,
+        "event": without_nul(alert.event.model_dump(mode="json")),
+        "created_at": run.checked_at,
+        "due_at": run.checked_at,
+        "attempts": 0,
     }
+
+
+async def _store_sla(connection: AsyncConnection, rows: Sequence[dict[str, Any]]) -> None:
+    if not rows:
+        return
+    statement = upsert(SlaStatus)
+    new = statement.excluded
+    failures = case((new.status == CheckStatus.FAIL.value, SlaStatus.consecutive_failures + 1), else_=0)
+    await connection.execute(
+        statement.on_conflict_do_update(
+            index_elements=["contract_name", "contract_version", "check_type", "element"],
+            set_={
+                "status": new.status,
+                "current_value": new.current_value,
+                "threshold": new.threshold,
+                "last_check_time": new.last_check_time,
+                "consecutive_failures": failures,
+            },
+            where=SlaStatus.last_check_time <= new.last_check_time,
+        ),
+        rows,
+    )
+
+
+def _sla_rows(run: CheckRun) -> Iterator[dict[str, Any]]:
+    for outcome in run.verdict.outcomes:
+        yield {
+            **_identity(run),
+            "check_type": run.check.value,
+            "element": without_nul(outcome.element or ""),
+            "status": outcome.status.value,
+            "current_value": outcome.measure,
+            "threshold": outcome.threshold,
+            "last_check_time": run.checked_at,
+            "consecutive_failures": int(outcome.status is CheckStatus.FAIL),
+        }
 
 
 def without_nul(value: Any) -> Any:
