@@ -6,8 +6,11 @@
 | Atlan        | POST /events/openlineage/<source>/api/v1/lineage | Bearer | GET /api/meta/types/typedefs?type=ENUM |
 | OpenMetadata | POST /api/v1/openlineage/lineage                 | Bearer | GET /api/v1/users/loggedInUser         |
 
-A wrong Bearer token gets 401. Sources: Marquez' OpenLineageResource; docs.atlan.com "Integrate Generic OpenLineage" and
-developer.atlan.com/endpoints; docs.open-metadata.org 2.0 "OpenLineage Events" and the users API.
+A wrong Bearer token gets 401, and so does at Atlan a source that nobody has set up: Atlan's own SDKs tell the two apart
+by the answer's text ("url path not configured to receive data").
+
+Sources: Marquez' OpenLineageResource; docs.atlan.com "Integrate Generic OpenLineage", developer.atlan.com/endpoints and
+pyatlan's OpenLineageClient; docs.open-metadata.org 2.0 "OpenLineage Events" and the users API.
 """
 
 import json
@@ -31,17 +34,19 @@ class Vendor:
         event_path: Where events are posted.
         accepted: Status of an event that is taken.
         account_path: Path and query that tell whose token it is; None if there is no account.
+        unknown_event_path: Status of an event that is posted elsewhere.
     """
 
     event_path: str
     accepted: int
     account_path: str | None = None
+    unknown_event_path: int = 404
 
     def status(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> int:
         """The status of a request."""
         expected = {"POST": self.event_path, "GET": self.account_path}.get(method)
         if path != expected:
-            return 404
+            return self.unknown_event_path if method == "POST" else 404
         if self.account_path is not None and headers.get("authorization") != f"Bearer {KEY}":
             return 401
         if method == "GET":
@@ -50,7 +55,12 @@ class Vendor:
 
 
 MARQUEZ = Vendor("/api/v1/lineage", 201)
-ATLAN = Vendor("/events/openlineage/generic-openlineage/api/v1/lineage", 200, "/api/meta/types/typedefs?type=ENUM")
+ATLAN = Vendor(
+    "/events/openlineage/generic-openlineage/api/v1/lineage",
+    200,
+    "/api/meta/types/typedefs?type=ENUM",
+    unknown_event_path=401,
+)
 OPENMETADATA = Vendor("/api/v1/openlineage/lineage", 200, "/api/v1/users/loggedInUser")
 
 
