@@ -71,7 +71,7 @@ def only_exporter(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 @given(CONFIGS, COLLECTORS)
-@settings(deadline=None, max_examples=60)  # the schema is compiled each time
+@settings(deadline=None, max_examples=25)  # the schema is compiled each time
 def test_whatever_is_configured_the_chart_accepts_it_without_a_credential(
     backend: tuple[str, dict[str, Any]], collector: dict[str, Any]
 ) -> None:
@@ -115,7 +115,15 @@ def test_nothing_is_given_up_after_five_minutes(backend: str) -> None:
     exporter = only_exporter(values_of(backend))
 
     assert exporter["retry_on_failure"] == {"max_elapsed_time": "0s"}
-    assert exporter["sending_queue"] == {"sizer": "bytes", "queue_size": 64 * 2**20}
+    assert exporter["sending_queue"]["queue_size"] == 64 * 2**20
+
+
+@pytest.mark.parametrize(("backend", "limit"), [("jaeger", 4 * 2**20), ("datadog", 3_200_000)])
+def test_requests_are_cut_below_what_the_backend_takes(backend: str, limit: int) -> None:
+    for values in (values_of(backend), durable(backend)):
+        batch = only_exporter(values)["sending_queue"]["batch"]
+        assert batch["sizer"] == "bytes"
+        assert 0 < batch["max_size"] < limit
 
 
 @each_backend

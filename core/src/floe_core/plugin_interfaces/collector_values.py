@@ -18,6 +18,9 @@ from floe_core.plugin_interfaces.metadata import Frozen
 from floe_core.plugin_interfaces.telemetry import OTLPExporterConfig
 
 _MEBIBYTE: Final = 2**20
+REQUEST_MAX_BYTES: Final = 3 * _MEBIBYTE
+"""Below the 4 MiB that a gRPC server takes by default: what is larger is refused and lost (collector#14687)."""
+
 _MEMORY_LIMIT_MEBIBYTES: Final = 512
 _MEMORY_QUEUE_BYTES: Final = 64 * _MEBIBYTE  # three of them leave the memory limiter its room
 _RUNS_AS: Final = 10001  # the user of the Collector's own images, which must be able to write the volume
@@ -70,7 +73,7 @@ def collector_values(
     *,
     secret: str | None = None,
     credentials: Mapping[str, SecretKey] | None = None,
-    batch_max_items: int = 8192,
+    request_max_bytes: int = REQUEST_MAX_BYTES,
 ) -> dict[str, Any]:
     """Values for the chart.
 
@@ -81,7 +84,7 @@ def collector_values(
         secret: The Secret in the Collector's namespace that holds each credential under the name of its variable;
             None for a backend without credentials.
         credentials: Where credentials are that the platform keeps elsewhere: `artifacts.credentials`.
-        batch_max_items: The most spans, points or records in one request.
+        request_max_bytes: The most that the backend takes in one request, before compression.
 
     Raises:
         ConfigurationError: The exporter names a credential that no Secret holds.
@@ -97,7 +100,7 @@ def collector_values(
         },
         **_environment(backend, exporter, secret, credentials or {}),
         **(_volume(queue) if queue is not None else {}),
-        "config": _config(backend, exporter, settings, batch_max_items),
+        "config": _config(backend, exporter, settings, request_max_bytes),
     }
 
 
@@ -131,15 +134,15 @@ def _volume(queue: DurableQueue) -> dict[str, Any]:
 
 
 def _config(
-    backend: str, exporter: OTLPExporterConfig, settings: CollectorSettings, batch_max_items: int
+    backend: str, exporter: OTLPExporterConfig, settings: CollectorSettings, request_max_bytes: int
 ) -> dict[str, Any]:
     name = f"{_exporter_type(exporter, settings)}/{backend}"
     queue = settings.durable_queue
     extensions = _extensions(backend, exporter, queue)
-    block = {**_connection(backend, exporter), **_delivery(exporter, queue, batch_max_items)}
+    block = {**_connection(backend, exporter), **_delivery(exporter, queue, request_max_bytes)}
     return {
         "receivers": {"otlp": {"protocols": {"grpc": {}, "http": {}}}},
-        "processors": _processors(exporter, queue, batch_max_items),
+        "processors": _processors(exporter, queue),
         "exporters": {name: block},
         "extensions": extensions,
         "service": {
@@ -180,15 +183,16 @@ def _connection(backend: str, exporter: OTLPExporterConfig) -> dict[str, Any]:
     return block
 
 
-def _delivery(exporter: OTLPExporterConfig, queue: DurableQueue | None, batch_max_items: int) -> dict[str, Any]:
+def _delivery(exporter: OTLPExporterConfig, queue: DurableQueue | None, request_max_bytes: int) -> dict[str, Any]:
     """Retries without an end: by default the Collector drops after five minutes what its queue still has room for."""
-    sending_queue: dict[str, Any] = {"sizer": "bytes", "queue_size": _MEMORY_QUEUE_BYTES}
+    batch: dict[str, Any] = {"sizer": "bytes", "flush_timeout": "200ms", "min_size": 0, "max_size": request_max_bytes}
+    sending_queue: dict[str, Any] = {"sizer": "bytes", "queue_size": _MEMORY_QUEUE_BYTES, "batch": batch}
     if queue is not None:
         # Each signal has a queue of its own; a quarter of the volume stays free for what its database adds.
-        share = queue.volume_mebibytes * _MEBIBYTE * 3 // 4 // len(exporter.signals)
-        # collector#12711: what waits in the batch processor is lost with the process; batches are cut from the queue.
-        batch = {"sizer": "items", "flush_timeout": "200ms", "min_size": batch_max_items, "max_size": batch_max_items}
-        sending_queue = {"sizer": "bytes", "queue_size": share, "storage": _STORAGE, "batch": batch}
+        sending_queue["queue_size"] = queue.volume_mebibytes * _MEBIBYTE * 3 // 4 // len(exporter.signals)
+        sending_queue["storage"] = _STORAGE
+        # collector#12711: what waits in the batch processor is lost with the process; batches are made of the queue.
+        batch["min_size"] = request_max_bytes
     return {"retry_on_failure": {"max_elapsed_time": "0s"}, "sending_queue": sending_queue}
 
 
@@ -207,12 +211,12 @@ def _extensions(backend: str, exporter: OTLPExporterConfig, queue: DurableQueue 
     return extensions
 
 
-def _processors(exporter: OTLPExporterConfig, queue: DurableQueue | None, batch_max_items: int) -> dict[str, Any]:
+def _processors(exporter: OTLPExporterConfig, queue: DurableQueue | None) -> dict[str, Any]:
     processors: dict[str, Any] = {
         "memory_limiter": {"check_interval": "1s", "limit_percentage": 80, "spike_limit_percentage": 25}
     }
     if queue is None:
-        processors["batch"] = {"send_batch_size": batch_max_items, "send_batch_max_size": batch_max_items}
+        processors["batch"] = {}
     if _needs_deltas(exporter):
         processors[_DELTA] = {}
     return processors

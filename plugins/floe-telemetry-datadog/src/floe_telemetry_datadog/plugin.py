@@ -29,8 +29,8 @@ DatadogSite = Literal[
 
 _SECRET = "datadog-credentials"  # noqa: S105 - a Secret's name
 _API_KEY_HEADER = "dd-api-key"
-# The intake takes 500 KB of compressed metrics and 3.2 MB of traces in one request.
-_BATCH_MAX_ITEMS = 2048
+# The intake takes 500 KB of metrics after compression (5 MB before) and 3.2 MB of traces in one request.
+_REQUEST_MAX_BYTES = 2_000_000
 
 
 class DatadogTelemetryConfig(Frozen):
@@ -89,7 +89,7 @@ class DatadogTelemetryPlugin(TelemetryBackendPlugin):
             self._settings.collector,
             secret=_SECRET,
             credentials=artifacts.credentials,
-            batch_max_items=_BATCH_MAX_ITEMS,
+            request_max_bytes=_REQUEST_MAX_BYTES,
         )
 
     def validate_connection(self, config: OTLPExporterConfig) -> bool:
