@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from floe_sidecar.destinations import Destination
@@ -26,7 +27,7 @@ _SETTLE_EVENTS = 64
 _KEY_LOOK_SECONDS = 1.0
 _HURRIED_CAP_SECONDS = 1.0
 _DETAIL_CHARACTERS = 500
-_UNREADABLE: tuple[list[Queued], bool] = ([], True)
+_READ_AGAIN_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,7 @@ class Delivery:
         self._settling: asyncio.TimerHandle | None = None
         self._something_new = asyncio.Event()
         self._unread = True
+        self._unreadable = False
         self._waits_for_key = False
         self.last = LastSeen()
         writer.on_new_events(self._notice)
@@ -127,26 +129,26 @@ class Delivery:
 
     async def _read(self) -> None:
         """Fills the window from the spool, first with what waiting lanes need."""
+        self._unreadable = False
         while (wanted := self._lanes.wants()) is not None and self._lanes.has_room:
-            again, more = await self._read_again(wanted)
+            again, more = await self._ask(_reading_again(wanted, *self._lanes.room))
+            if self._unreadable:
+                return
             self._lanes.admit_again(wanted, again, more=more)
         if self._unread and self._lanes.has_room:
             limit, size = self._lanes.room
             cursor = self._lanes.cursor
             self._unread = False
-            events, more = await self._writer.ask(
-                lambda spool: spool.read_after(cursor, limit=limit, max_bytes=size), or_else=_UNREADABLE
-            )
+            events, more = await self._ask(lambda spool: spool.read_after(cursor, limit=limit, max_bytes=size))
             self._unread = self._unread or more
             self._lanes.admit(events)
 
-    async def _read_again(self, wanted: Wanted) -> tuple[list[Queued], bool]:
-        limit, size = self._lanes.room
-
-        def look(spool: Spool) -> tuple[list[Queued], bool]:
-            return spool.read_run(wanted.run, first=wanted.first, last=wanted.last, limit=limit, max_bytes=size)
-
-        return await self._writer.ask(look, or_else=_UNREADABLE)
+    async def _ask(self, question: Callable[[Spool], tuple[list[Queued], bool]]) -> tuple[list[Queued], bool]:
+        """What the spool holds; if it cannot be read now, nothing, and it is asked again a little later."""
+        nothing: tuple[list[Queued], bool] = ([], True)
+        answer = await self._writer.ask(question, or_else=nothing)
+        self._unreadable = answer is nothing
+        return answer
 
     def _start_requests(self) -> None:
         while (
@@ -163,9 +165,11 @@ class Delivery:
 
     async def _wait(self) -> None:
         """Until something may have changed: an answer, new events, a lane that is due, the breaker, the key."""
-        if self._may_read:
-            return
         moments = []
+        if self._lanes.has_room and (self._unread or self._lanes.wants() is not None):
+            if not self._unreadable:
+                return
+            moments.append(self._clock() + _READ_AGAIN_SECONDS)
         if self._lanes.next_due is not None:
             moments.append(self._lanes.next_due)
         if self._lanes.is_ready and not self._under_way:
@@ -179,10 +183,6 @@ class Delivery:
         except TimeoutError:
             if self._waits_for_key and self._destination.refresh_credentials():
                 self._breaker.try_now()
-
-    @property
-    def _may_read(self) -> bool:
-        return self._unread and self._lanes.has_room and not self._writer.level.failure
 
     async def _send(self, lane: Lane, event: Queued) -> None:
         if event.body is None:
@@ -220,7 +220,7 @@ class Delivery:
             return
         self._metrics.retried.add(value=why)
         self._breaker_failed(now, answer, why)
-        self._lanes.park(lane, now + self._limits.backoff.delay(lane.failures))
+        self._lanes.park(lane, now + self._breaker.backoff.delay(lane.failures))
 
     def _breaker_passed(self) -> None:
         if self._breaker.failures:
@@ -282,3 +282,10 @@ class Delivery:
         if not task.cancelled() and task.exception() is not None:
             # A defect of ours: the run stays as it is until the next start, the others go on.
             logging.getLogger("floe_sidecar").error("a delivery failed", exc_info=task.exception())
+
+
+def _reading_again(wanted: Wanted, limit: int, size: int) -> Callable[[Spool], tuple[list[Queued], bool]]:
+    def read(spool: Spool) -> tuple[list[Queued], bool]:
+        return spool.read_run(wanted.run, first=wanted.first, last=wanted.last, limit=limit, max_bytes=size)
+
+    return read

@@ -146,11 +146,16 @@ class Writer:
         """Calls back on the loop after each commit that added events."""
         self._listeners.append(listener)
 
-    async def stop(self) -> None:
-        """Does what is still ordered, closes the file and ends the thread."""
+    async def stop(self, *, within_seconds: float = 5.0) -> None:
+        """Does what is still ordered, closes the file, ends the thread; does not wait longer for a disk that hangs."""
         self._orders.put(_Stop())
-        await self._stopped.wait()
-        self._thread.join()  # it has nothing left to do
+        try:
+            async with asyncio.timeout(within_seconds):
+                await self._stopped.wait()
+        except TimeoutError:
+            log(logging.ERROR, "the spool's disk hangs; what was acknowledged is in its write-ahead log")
+        else:
+            self._thread.join()  # it has nothing left to do
 
     # What follows runs on the writer's thread.
 
@@ -199,9 +204,8 @@ class Writer:
                     answers.append((order.future, SpoolUnavailableError(str(error))))
             return 0
         self._unsettled = []
-        if self._failure and appends:
-            self._failure = ""
-            log(logging.INFO, "the spool takes events again")
+        if appends:
+            self._works_again()
         answers.extend(
             (order.future, Stored(len(order.fresh), len(order.records) - len(order.fresh))) for order in fitting
         )
@@ -269,10 +273,16 @@ class Writer:
         self._tried_at = now
         opening = self._spool.open()
         self._is_open = True
+        self._works_again()
         since = self._wall_clock()
         for digest, moment in self._spool.digests(since - self._window_seconds):
             self._recent.add(digest, moment)
         self._loop.call_soon_threadsafe(self._opened, opening)
+
+    def _works_again(self) -> None:
+        if self._failure:
+            self._failure = ""
+            log(logging.INFO, "the spool takes events again")
 
     def _failed(self, error: Exception) -> None:
         text = str(error)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import sqlite3
 import time
 from email.utils import formatdate
 from pathlib import Path
@@ -368,6 +369,30 @@ async def test_https_is_verified_with_the_given_authority(tmp_path: Path, backen
         assert "certificate" in distrustful.delivery.last.failure
     assert len(backend.accepted) == 1
     server.close()
+
+
+@pytest.mark.requirement("RELAY-2")
+async def test_a_spool_that_cannot_be_read_for_a_while_is_read_when_it_can(
+    tmp_path: Path, backend: BackendStandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backend.answer = lambda _post: Reply(500)
+    async with relay(tmp_path, lineage_url=backend.url) as sidecar:
+        await send(sidecar.application.port, body(1), body(2))
+        await until(lambda: bool(backend.posts))
+        asked: list[int] = []
+
+        def fail(*_arguments: object, **_named: object) -> None:
+            asked.append(1)
+            raise sqlite3.OperationalError("disk I/O error")
+
+        with monkeypatch.context() as broken:
+            for name in ("read_run", "read_after"):
+                broken.setattr(sidecar.writer._spool, name, fail)
+            await until(lambda: len(asked) >= 2)
+        backend.answer = lambda _post: Reply()
+        await until(lambda: sidecar.writer.level.events == 0)
+        assert not sidecar.writer.level.failure
+    assert len(backend.accepted) == 2
 
 
 async def test_a_black_hole_is_given_up_after_the_timeout(tmp_path: Path) -> None:
