@@ -7,7 +7,7 @@ import click
 
 @click.group()
 def manifest() -> None:
-    """The platform manifest: its schema, and whether yours is right."""
+    """Check a platform manifest; print its schema."""
 
 
 @manifest.command()

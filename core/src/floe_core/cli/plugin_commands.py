@@ -7,7 +7,7 @@ import click
 
 @click.group()
 def plugins() -> None:
-    """The installed plugins, and whether one works."""
+    """List plugins; check that one works."""
 
 
 @plugins.command("list")
