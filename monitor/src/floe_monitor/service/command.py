@@ -112,6 +112,7 @@ async def _run(arguments: Arguments, manifest: Manifest, found: ReadContracts, u
         telemetry=lambda reader: init_telemetry(
             SERVICE_NAME, _VERSION, arguments.otlp_endpoint, metric_readers=(reader,)
         ),
+        emit_lineage=plugins.emit_lineage,
         listeners=[Reporter(console)],
         on_serving=lambda port: _announce(console, found, arguments.host, port),
         problems=[str(error) for error in found.errors],

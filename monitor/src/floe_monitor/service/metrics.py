@@ -37,6 +37,7 @@ METRICS: Final[Mapping[str, tuple[str, str]]] = {
     "floe_monitor_contracts": ("gauge", "Contracts that are watched"),
     "floe_monitor_results_waiting": ("gauge", "Results that are not stored yet"),
     "floe_monitor_results_dropped_total": ("counter", "Results that were lost while the store was away, by reason"),
+    "floe_monitor_lineage_dropped_total": ("counter", "OpenLineage events that were not sent, by reason"),
     "floe_monitor_abandoned_calls": ("gauge", "Calls of a source that hang"),
 }
 # Seconds; the SDK's own bounds are meant for milliseconds.
@@ -61,6 +62,7 @@ class MonitorMetrics:
         self._results = _counter(meter, "floe_monitor_check_results_total")
         self._missed_total = _counter(meter, "floe_monitor_missed_checks_total")
         self._dropped = _counter(meter, "floe_monitor_results_dropped_total")
+        self._lineage_dropped = _counter(meter, "floe_monitor_lineage_dropped_total")
         self._duration = _histogram(meter, CHECK_DURATION)
         self._drift = _histogram(meter, DRIFT)
         self._delivery = _histogram(meter, "floe_alert_delivery_seconds")
@@ -121,6 +123,10 @@ class MonitorMetrics:
     def dropped(self, results: int, reason: str) -> None:
         """Results were lost."""
         self._dropped.add(results, {"reason": reason})
+
+    def lineage_dropped(self, events: int, reason: str) -> None:
+        """OpenLineage events were not sent."""
+        self._lineage_dropped.add(events, {"reason": reason})
 
     def sent(self, channel: str, waited: timedelta) -> None:
         """See `DeliveryObserver`."""

@@ -14,6 +14,7 @@ from functools import partial
 from typing import Final
 
 import structlog
+from openlineage.client.event_v2 import RunEvent
 from opentelemetry.metrics import Observation
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import MetricReader
@@ -29,6 +30,7 @@ from floe_monitor.probes.source import Source
 from floe_monitor.schedule.loop import Job, Schedule
 from floe_monitor.schedule.plan import Timetable
 from floe_monitor.service.exposition import Exposition
+from floe_monitor.service.lineage import LineageEmitter
 from floe_monitor.service.memory import Memory
 from floe_monitor.service.metrics import MonitorMetrics
 from floe_monitor.service.recorder import Recorder
@@ -45,6 +47,7 @@ _log = structlog.get_logger(__name__)
 SERVICE_NAME: Final = "floe-contract-monitor"
 _RETRY_STORE = timedelta(seconds=2)
 _DRAIN = timedelta(seconds=10)
+_LINEAGE_DRAIN = timedelta(seconds=2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +75,7 @@ class Monitor:
         contracts: What it watches.
         source: Where their tables are.
         channels: Alert channels by name.
+        emit_lineage: Sends one OpenLineage event (blocks, may raise); None if nobody wants lineage.
         listeners: Called with each run beside the monitor's own; they must not block.
         on_serving: Called with the port when HTTP is served.
         telemetry: Makes the providers of spans and metrics, given the reader of the scrape.
@@ -86,6 +90,7 @@ class Monitor:
         channels: dict[str, AlertChannelPlugin],
         *,
         telemetry: Callable[[MetricReader], tuple[TracerProvider, MeterProvider]],
+        emit_lineage: Callable[[RunEvent], object] | None = None,
         listeners: Sequence[Callable[[CheckRun], None]] = (),
         on_serving: Callable[[int], None] = lambda _port: None,
         problems: Sequence[str] = (),
@@ -109,11 +114,13 @@ class Monitor:
             "floe_monitor_abandoned_calls",
             lambda: [Observation(source.workers.abandoned(source.name), {"source": source.name})],
         )
+        self._lineage = LineageEmitter(emit_lineage, self._metrics.lineage_dropped) if emit_lineage else None
+        lineage = [self._lineage] if self._lineage else []
         self._runner = Runner(
             settings.monitoring,
             Routing(tuple(channels), settings.monitoring.alerts.routing_rules),
             tracers.get_tracer("floe_monitor"),
-            (self._recorder.put, self._metrics.checked, self.state.checked, *listeners),
+            (self._recorder.put, self._metrics.checked, self.state.checked, *lineage, *listeners),
         )
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -166,6 +173,8 @@ class Monitor:
         self._schedule.add(Job(key, Timetable.of(key, interval), run, past.last_run))
 
     async def _watch(self, stop: asyncio.Event) -> None:
+        if self._lineage:
+            self._lineage.start()
         async with asyncio.TaskGroup() as group:
             recorder = group.create_task(self._recorder.run(), name="recorder")
             dispatcher = group.create_task(self._dispatcher.run(), name="dispatcher")
@@ -181,6 +190,8 @@ class Monitor:
             recorder.cancel()
             await asyncio.wait([dispatcher, recorder])
             await self._deliver_the_rest()
+        if self._lineage:
+            await asyncio.to_thread(self._lineage.stop, _LINEAGE_DRAIN)
 
     async def _deliver_the_rest(self) -> None:
         try:

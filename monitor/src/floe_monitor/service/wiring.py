@@ -1,13 +1,16 @@
 """From a manifest and a folder of contracts to what a `Monitor` is made of."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TypeVar
 
+from openlineage.client.event_v2 import RunEvent
+
 from floe_core.credentials import resolve_all
 from floe_core.errors import ConfigurationError
+from floe_core.lineage.transport import client_for
 from floe_core.manifest.models import AlertChannelChoice, Manifest, PluginChoice
 from floe_core.plugin_interfaces.alert_channel import AlertChannelPlugin
 from floe_core.plugin_interfaces.metadata import PluginKind
@@ -16,15 +19,21 @@ from floe_monitor.alerts.console import ConsoleAlertConfig, ConsoleAlertPlugin
 from floe_monitor.probes.source import Source
 from floe_monitor.probes.workers import Workers
 
+_ENVIRONMENT = "production"
 ChoiceT = TypeVar("ChoiceT", bound=PluginChoice)
 
 
 @dataclass(frozen=True, slots=True)
 class Plugins:
-    """The plugins that the monitor uses."""
+    """The plugins that the monitor uses.
+
+    Attributes:
+        emit_lineage: Sends one OpenLineage event through the lineage backend's transport; None without a backend.
+    """
 
     source: Source
     channels: dict[str, AlertChannelPlugin]
+    emit_lineage: Callable[[RunEvent], object] | None = None
 
 
 def create_plugins(
@@ -59,7 +68,17 @@ def create_plugins(
     channels = {choice.name: _channel(choice, registry, environ) for choice in chosen.alert_channels}
     if terminal and not any(isinstance(channel, ConsoleAlertPlugin) for channel in channels.values()):
         channels.setdefault("terminal", ConsoleAlertPlugin(ConsoleAlertConfig()))
-    return Plugins(source, channels)
+    return Plugins(source, channels, _lineage(manifest, registry, environ))
+
+
+def _lineage(
+    manifest: Manifest, registry: PluginRegistry, environ: Mapping[str, str]
+) -> Callable[[RunEvent], object] | None:
+    choice = manifest.plugins.lineage_backend
+    if choice is None:
+        return None
+    backend = registry.create(PluginKind.LINEAGE_BACKEND, choice)
+    return client_for(backend.get_transport_config(manifest.namespaces.environment or _ENVIRONMENT), environ).emit
 
 
 def _channel(choice: AlertChannelChoice, registry: PluginRegistry, environ: Mapping[str, str]) -> AlertChannelPlugin:
