@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 _DETAIL_BYTES = 2048
 _MOST_IDLE = 32
+_ONE_WRITE_BYTES = 64 * 1024
+"""Up to here a copy costs less than a second packet; beyond it, memory is what counts."""
 
 
 class Client:
@@ -32,8 +34,9 @@ class Client:
         self._timeout_seconds = timeout_seconds
         self._idle: list[_Connection] = []
 
-    async def post(self, request: bytes) -> Answer:
-        """Sends a whole request and gives the answer; a failure is an answer without a status."""
+    async def post(self, head: bytes, body: bytes) -> Answer:
+        """Sends a request and gives the answer; a failure is an answer without a status."""
+        request = (head + body,) if len(body) <= _ONE_WRITE_BYTES else (head, body)
         try:
             while self._idle:
                 connection = self._idle.pop()
@@ -54,7 +57,7 @@ class Client:
             connection.abort()
         self._idle.clear()
 
-    async def _exchange(self, connection: _Connection, request: bytes) -> Answer | None:
+    async def _exchange(self, connection: _Connection, request: tuple[bytes, ...]) -> Answer | None:
         """None if a kept connection turned out to be closed before anything came back: a new one is right then."""
         try:
             async with asyncio.timeout(self._timeout_seconds):
@@ -101,11 +104,12 @@ class _Connection(asyncio.Protocol):
         """Whether another request may be sent."""
         return not self._closed and self._transport is not None and not self._transport.is_closing()
 
-    async def exchange(self, request: bytes) -> Answer | None:
+    async def exchange(self, request: tuple[bytes, ...]) -> Answer | None:
         """Sends and waits for the answer."""
         self._renew()
         assert self._transport is not None  # noqa: S101 - connections are used after they are made
-        self._transport.write(request)
+        for part in request:
+            self._transport.write(part)
         return await self._answer
 
     def abort(self) -> None:

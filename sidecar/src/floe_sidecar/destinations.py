@@ -68,7 +68,7 @@ class Backend:
             lines.append(f"Authorization: Bearer {key}")
         lines += [f"{name}: {value.replace(_PLACEHOLDER, key)}" for name, value in self._headers.items()]
         head = self._head + "\r\n".join([*lines, "", ""])
-        answer = await self._client.post(head.encode("latin-1") + body)
+        answer = await self._client.post(head.encode("latin-1"), body)
         return Answer(answer.status, answer.retry_after, self._without_secrets(answer.detail, key))
 
     def refresh_credentials(self) -> bool:

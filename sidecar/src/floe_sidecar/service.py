@@ -19,7 +19,7 @@ from pathlib import Path
 from floe_sidecar.credentials import ApiKey
 from floe_sidecar.delivery import Delivery, Limits
 from floe_sidecar.destinations import Backend, Console, Destination
-from floe_sidecar.footprint import settle_memory, use_small_threads
+from floe_sidecar.footprint import give_large_blocks_back, settle_memory, use_small_threads
 from floe_sidecar.health import Health
 from floe_sidecar.http import Bounds, Handler, Server
 from floe_sidecar.logs import log
@@ -170,6 +170,7 @@ async def serve(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, signalled.set)
     use_small_threads()
+    give_large_blocks_back()
     sidecar = Sidecar(settings)
     await sidecar.start()
     settle_memory()

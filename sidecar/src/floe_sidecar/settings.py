@@ -144,14 +144,14 @@ class Settings:
     duplicate_window_seconds: float = 600.0
     """Seconds during which a repeated event (run, type, time and body) is acked and not sent again. Default 600."""
 
-    body_max_bytes: int = 8 * _MEBIBYTE
-    """Bytes of a request's body, after inflation (bytes; `Ki`, `Mi`, `Gi` allowed); beyond it 413. Default 8 MiB."""
+    body_max_bytes: int = 4 * _MEBIBYTE
+    """Bytes of a request's body, after inflation (bytes; `Ki`, `Mi`, `Gi` allowed); beyond it 413. Default 4 MiB."""
 
     header_max_bytes: int = 32 * _KIBIBYTE
     """Bytes of a request's line and headers (bytes; `Ki`, `Mi`, `Gi` allowed); beyond it 431. Default 32 KiB."""
 
-    inflight_max_bytes: int = 16 * _MEBIBYTE
-    """Bytes of bodies in memory, not durable yet (bytes; `Ki`, `Mi`, `Gi` allowed); beyond it 503. Default 16 MiB."""
+    inflight_max_bytes: int = 8 * _MEBIBYTE
+    """Bytes of bodies in memory, not durable yet (bytes; `Ki`, `Mi`, `Gi` allowed); beyond it 503. Default 8 MiB."""
 
     batch_max_events: int = 5000
     """Events in one request to `/api/v1/lineage/batch`; beyond it 413. Default 5000."""

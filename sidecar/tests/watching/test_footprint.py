@@ -7,7 +7,9 @@ import os
 import re
 import subprocess
 import sys
+import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -95,3 +97,27 @@ def test_what_was_hidden_while_importing_can_be_imported_afterwards() -> None:
     import ssl  # noqa: PLC0415 - after, that is the point
 
     assert ssl.OPENSSL_VERSION
+
+
+def test_the_largest_bodies_at_once_stay_below_the_pods_limit(tmp_path: Path) -> None:
+    content = body(padding="x" * 3_900_000)
+
+    def send(port: int) -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", port)
+        with suppress(OSError):  # one too many is answered 503 while it is still being sent
+            connection.request("POST", "/api/v1/lineage", content)
+            connection.getresponse().read()
+        connection.close()
+
+    with backend_in_thread(BackendStandIn()) as backend, relay_process(tmp_path, LINEAGE_URL=backend.url) as relay:
+        senders = [threading.Thread(target=send, args=(relay.port,)) for _ in range(6)]
+        for sender in senders:
+            sender.start()
+        for sender in senders:
+            sender.join()
+        status = Path(f"/proc/{relay.process.pid}/status").read_text()
+        peak = re.search(r"^VmHWM:\s+(\d+) kB", status, re.MULTILINE)
+        assert peak is not None
+        # design §4: the sidecar's limit is 64Mi.
+        assert int(peak[1]) / 1024 < 62
+        assert relay.status()["events"]["acked"] >= 1
