@@ -18,7 +18,7 @@ class Owner:
     """The workload that a pod belongs to, and what stands between the two.
 
     Attributes:
-        kind: Kind of the workload, e.g. `CronJob`.
+        kind: Kind of the workload, e.g. `CronJob` or `AirflowTask`.
         name: Its name.
         through: The direct owner, as (kind, name), where that is another one: a ReplicaSet or a Job.
     """
@@ -26,6 +26,30 @@ class Owner:
     kind: str
     name: str
     through: tuple[str, str] | None = None
+
+
+def workload_of(pod: Document, known: Owner | None = None) -> Owner | None:
+    """What a pod's work is called from one run to the next.
+
+    Airflow, Dagster and Spark make pods and Jobs with names that no other run has; what stays the same they put into
+    labels. A `service.name` or a lineage namespace for each run would be of no use to anybody.
+
+    Args:
+        pod: The raw pod or pod template.
+        known: The owner, where the caller knows it; otherwise it is read off the pod.
+    """
+    owner = known or owner_of(pod)
+    found = labels(pod)
+    dag, task = text(found, "dag_id"), text(found, "task_id")
+    names = {
+        "AirflowTask": f"{dag}.{task}" if dag and task else "",
+        "DagsterJob": text(found, "dagster/job"),
+        "SparkApplication": text(found, "spark-app-name"),
+    }
+    for kind, name in names.items():
+        if name and (owner is None or owner.kind == "Job"):
+            return Owner(kind, name, (owner.kind, owner.name) if owner else None)
+    return owner
 
 
 def owner_of(pod: Document) -> Owner | None:

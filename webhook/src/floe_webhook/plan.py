@@ -12,7 +12,7 @@ from floe_webhook.attributes import identity_of
 from floe_webhook.decision import Decision, Facts, Outcome, decide
 from floe_webhook.environment import ContainerEnvironment, KnownKeys, Shared, environments
 from floe_webhook.lineage_names import LineageNames, lineage_names
-from floe_webhook.owners import Owner, owner_of
+from floe_webhook.owners import Owner, workload_of
 from floe_webhook.pod import Document
 from floe_webhook.ports import Ports, free_ports
 from floe_webhook.profile import Profile
@@ -76,7 +76,7 @@ def build(facts: Facts, profile: Profile, *, owner: Owner | None = None, known_k
     sidecar = profile.sidecar if decision.outcome is Outcome.FULL else None
     if sidecar is not None and ports is not None and ports != sidecar.ports:
         reasons.append(Reason.PORT_MOVED)
-    shared, names = _shared(facts, profile, ports if sidecar else None, owner or owner_of(pod), known_keys or {})
+    shared, names = _shared(facts, profile, ports if sidecar else None, workload_of(pod, owner), known_keys or {})
     reasons += names.reasons if names else ()
     chosen, told = select(pod, profile.containers)
     reasons += told

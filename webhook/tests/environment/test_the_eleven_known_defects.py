@@ -5,7 +5,7 @@ from typing import Any
 import jsonpatch
 import pytest
 
-from floe_webhook.owners import Owner, owner_of
+from floe_webhook.owners import Owner, owner_of, workload_of
 from floe_webhook.reasons import Reason
 from webhook.tests.builders import container, injected, owner, pod
 from webhook.tests.kubelet import environment
@@ -195,3 +195,28 @@ def test_def_10_owners_are_read_off_names_and_labels(
     reference: tuple[str, str], labels: dict[str, str], expected: Owner
 ) -> None:
     assert owner_of(pod(owned_by=owner(*reference), labels=labels)) == expected
+
+
+@pytest.mark.requirement("FP-15", "FP-3", "FP-4")
+@pytest.mark.parametrize(
+    ("document", "expected"),
+    [
+        (pod(labels={"dag_id": "customers", "task_id": "load"}, name="load-x2k9"), "customers.load"),
+        (pod(labels={"dagster/job": "orders"}, owned_by=owner("Job", "dagster-run-4f6c")), "orders"),
+        (pod(labels={"spark-app-name": "sessions"}, name="sessions-1-driver"), "sessions"),
+        (pod(labels={"dag_id": "customers"}, name="alone"), "alone"),
+        (pod(labels={"dagster/job": "orders"}, owned_by=owner("StatefulSet", "server")), "server"),
+    ],
+    ids=["Airflow task", "Dagster run", "Spark driver", "half of Airflow's labels", "a server of Dagster's"],
+)
+def test_runs_of_one_work_share_a_name(document: dict[str, Any], expected: str) -> None:
+    found = variables(document)
+    assert found["OTEL_SERVICE_NAME"]["value"] == expected
+    assert found["OPENLINEAGE_NAMESPACE"]["value"] == f"single-tenant/{expected}"
+
+
+@pytest.mark.requirement("FP-4", "DEF-10")
+def test_a_dagster_runs_job_stays_among_the_attributes() -> None:
+    document = pod(labels={"dagster/job": "orders"}, owned_by=owner("Job", "dagster-run-4f6c"))
+    assert workload_of(document) == Owner("DagsterJob", "orders", ("Job", "dagster-run-4f6c"))
+    assert attributes(document)["k8s.job.name"] == "dagster-run-4f6c"
