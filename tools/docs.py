@@ -32,8 +32,16 @@ def manifest_page() -> str:
     return page()
 
 
+def reasons_page() -> str:
+    """docs/reasons.md, from the webhook's enumerations."""
+    from floe_webhook.reference import reasons_page as page  # noqa: PLC0415 - keeps the list of pages quick
+
+    return page()
+
+
 PAGES: list[tuple[str, Callable[[], str]]] = [
     ("docs/manifest.md", manifest_page),
+    ("docs/reasons.md", reasons_page),
     ("docs/requirements.md", requirements_page),
 ]
 

@@ -155,9 +155,9 @@ _TLS_COLUMNS = (
     *("containers × variables", "connections", "answers/s", "p50 ms", "p99 ms", "CPU s per 1 000"),
     *("bare server: answers/s", "p50 ms", "p99 ms", "CPU s per 1 000"),
 )
-_TLS_NOTE = """The bare server decodes the review and allows it: aiohttp, uvloop, orjson, TLS, and nothing else. They take
-turns; the sender runs beside them on the same cores. Budget at 16 connections: 1 × 5 at least 8 000 a second, p99 below
-4 ms, at most 0.12 CPU s per 1 000; 20 × 40 at least 1 800 a second, at most 0.6 CPU s per 1 000."""
+_TLS_NOTE = """The bare server decodes the review and allows it: aiohttp, uvloop, orjson, TLS, and nothing else.
+The two take turns; the sender runs beside them on the same cores. Budget at 16 connections: 1 × 5 at least 8 000 a
+second, p99 below 4 ms, at most 0.12 CPU s per 1 000; 20 × 40 at least 1 800 a second, at most 0.6 CPU s per 1 000."""
 
 
 def _memory(idle: float, highest: float) -> str:

@@ -101,8 +101,9 @@ def identity_of(
     labels = pods.labels(pod) if use_labels else {}
     here = encode(namespace) if namespace else reference(NAMESPACE)
     job = owner.name if owner else _own_name(pod)
-    given = annotated.pop("service.name", "") or _label(labels, "instance") or _label(labels, "name")
-    name = given or (owner.name if owner else pods.text(pod, "metadata", "name"))
+    annotated_name = annotated.pop("service.name", "")
+    labelled_name = _label(labels, "instance") or _label(labels, "name")
+    name = annotated_name or labelled_name or (owner.name if owner else pods.text(pod, "metadata", "name"))
     version = annotated.pop("service.version", "") or _label(labels, "version")
     instance = annotated.pop("service.instance.id", "")
     attributes = {"deployment.environment.name": encode(environment)} if environment else {}
@@ -119,7 +120,8 @@ def identity_of(
         attributes=attributes,
         # Nothing but the pod names a generated pod that nobody owns, and its name is not known yet (DEF-11).
         service_name=literal(name) if name else reference(POD_NAME),
-        job_name=given or job,
+        # Labels often name a whole application, which is more than the work of one pod.
+        job_name=annotated_name or job,
         namespace=namespace or reference(NAMESPACE),
         version=encode(version) if version else None,
         instance=encode(instance) if instance else None,
