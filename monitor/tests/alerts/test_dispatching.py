@@ -158,6 +158,27 @@ async def test_an_alert_for_a_channel_that_is_gone_waits(engine: AsyncEngine) ->
     assert counts.failed_to == {"hook": 1}
 
 
+async def test_stopping_ends_after_the_send_that_is_under_way(engine: AsyncEngine) -> None:
+    await store_breaches(engine, 1)
+    sending, go_on = asyncio.Event(), asyncio.Event()
+
+    class Slow(Channel):
+        async def send_alert(self, event: ContractViolationEvent) -> bool:
+            sending.set()
+            await go_on.wait()
+            return await super().send_alert(event)
+
+    channel = Slow()
+    dispatcher = Dispatcher(engine, {"hook": channel}, Counts(), clock=FakeClock())
+    task = asyncio.create_task(dispatcher.run())
+    await sending.wait()
+    dispatcher.stop()
+    go_on.set()
+    await asyncio.wait_for(task, 20)
+    assert len(channel.taken) == 1
+    assert await outbox.waiting(engine) == 0
+
+
 def test_retries_come_later_each_time_and_at_least_every_five_minutes() -> None:
     delays = [retry_delay(attempts).total_seconds() for attempts in range(1, 12)]
     assert delays[:4] == [1, 2, 4, 8]

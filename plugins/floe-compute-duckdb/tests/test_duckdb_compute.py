@@ -143,6 +143,11 @@ def test_a_missing_file_is_a_connection_error(tmp_path: Path) -> None:
         plugin_for(tmp_path / "nowhere.duckdb").fetch_rows(CONFIG, "SELECT 1", 5)
 
 
+def test_a_name_with_lock_in_it_is_not_taken_for_a_lock(tmp_path: Path) -> None:
+    result = plugin_for(tmp_path / "blocks.duckdb").validate_connection(CONFIG)
+    assert result.status is ConnectionStatus.UNHEALTHY
+
+
 def test_the_dbt_profile_waits_for_readers(file: Path) -> None:
     profile = plugin_for(file).generate_dbt_profile(CONFIG)
     assert profile["path"] == str(file)

@@ -61,21 +61,30 @@ class Dispatcher:
         self._clock = clock
         self._worker = uuid4()
         self._wake = asyncio.Event()
+        self._is_stopping = False
 
     def wake(self) -> None:
         """There is something new in the outbox."""
         self._wake.set()
 
+    def stop(self) -> None:
+        """Ends `run` after the batch that is under way.
+
+        Cancelled between a send and its note, an alert would stay claimed, and be sent again when the claim runs out.
+        """
+        self._is_stopping = True
+        self._wake.set()
+
     async def run(self, *, poll: timedelta = timedelta(seconds=2)) -> None:
-        """Delivers until cancelled; looks for itself every `poll`, for what others wrote or what is due again."""
-        while True:
+        """Delivers until stopped; looks for itself every `poll`, for what others wrote or what is due again."""
+        while not self._is_stopping:
             self._wake.clear()
             try:
                 delivered = await self.deliver_once()
             except (SQLAlchemyError, OSError) as error:
                 _log.warning("alerts.store_unreachable", reason=type(error).__name__)
                 delivered = 0
-            if not delivered:
+            if not delivered and not self._is_stopping:
                 await self._wait(poll)
 
     async def _wait(self, poll: timedelta) -> None:

@@ -186,8 +186,10 @@ class Monitor:
             if not await self._recorder.drain(_DRAIN):
                 _log.error("results.lost", count=self._recorder.waiting)
                 self._metrics.dropped(self._recorder.waiting, "stopped")
-            dispatcher.cancel()
             recorder.cancel()
+            self._dispatcher.stop()
+            await asyncio.wait([dispatcher], timeout=_DRAIN.total_seconds())
+            dispatcher.cancel()
             await asyncio.wait([dispatcher, recorder])
             await self._deliver_the_rest()
         if self._lineage:

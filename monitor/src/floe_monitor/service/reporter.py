@@ -41,7 +41,7 @@ def line(run: CheckRun) -> Text:
     text.append(f"{sign} {run.verdict.status.value:<8}", style=style)
     text.append(f"{run.contract.id}  ", style="bold")
     text.append(f"{run.check.value}  ")
-    text.append(_measures(run) or run.verdict.reason, style="dim")
+    text.append(_measures(run) or run.verdict.reason or run.verdict.status.sentence, style="dim")
     return text
 
 

@@ -42,7 +42,7 @@ def _open(path: Path, deadline: float) -> duckdb.DuckDBPyConnection:
             return duckdb.connect(str(path), read_only=True)
         except duckdb.Error as error:
             # DuckDB has one exception for all troubles with files; the text tells them apart.
-            if "lock" not in str(error):
+            if "Could not set lock" not in str(error):
                 raise _unreachable(path, error) from None
             if time.monotonic() >= deadline:
                 raise FileIsBeingWrittenError(
