@@ -116,7 +116,8 @@ class _Draft:
         if any(need in self.user.names for variable in group for need in variable.needs):
             self.reasons.append(Reason.OUR_NAME_TAKEN)
             return
-        self.chosen.extend(variable for variable in group if variable not in self.chosen)
+        chosen = {variable.name for variable in self.chosen}
+        self.chosen.extend(variable for variable in group if variable.name not in chosen)
 
 
 def environments(containers: Sequence[Document], shared: Shared) -> list[ContainerEnvironment]:

@@ -45,27 +45,31 @@ def lineage_names(pod: Document, identity: Identity, template: str, parts: Names
         parts: What the manifest knows of it; the product is the pod's annotation or its workload's name.
     """
     given, reasons = _annotated_parts(pod)
-    known = replace(parts, **{"product": identity.job_name, **given})
-    text = _namespace(template, known)
-    if text is None:
-        reasons.append(Reason.NAMESPACE_INCOMPLETE)
-        text = identity.namespace
-    needs = (NAMESPACE,) if text == reference(NAMESPACE) else ()
-    source = "namespaces"
-    return LineageNames(
-        namespace=plain("OPENLINEAGE_NAMESPACE", text, source=source, needs=needs),
-        airflow_namespace=plain("AIRFLOW__OPENLINEAGE__NAMESPACE", text, source=source, needs=needs),
-        context=_context(text, identity.job_name, needs),
-        reasons=tuple(reasons),
+    names, complete = _names(
+        template, replace(parts, **given) if given else parts, identity.job_name, identity.namespace
     )
+    if not complete:
+        reasons.append(Reason.NAMESPACE_INCOMPLETE)
+    return replace(names, reasons=tuple(reasons)) if reasons else names
 
 
 @lru_cache(maxsize=4096)  # the same workloads come again and again
-def _namespace(template: str, parts: NamespaceParts) -> str | None:
+def _names(template: str, parts: NamespaceParts, job: str | None, namespace: str) -> tuple[LineageNames, bool]:
+    """The names without anything to say about them, and whether the template could be filled."""
+    complete = True
     try:
-        return literal(job_namespace(template, parts))
+        text = literal(job_namespace(template, parts if parts.product else replace(parts, product=job)))
     except ConfigurationError:
-        return None
+        text, complete = namespace, False
+    needs = (NAMESPACE,) if text == reference(NAMESPACE) else ()
+    source = "namespaces"
+    names = LineageNames(
+        namespace=plain("OPENLINEAGE_NAMESPACE", text, source=source, needs=needs),
+        airflow_namespace=plain("AIRFLOW__OPENLINEAGE__NAMESPACE", text, source=source, needs=needs),
+        context=_context(text, job, needs),
+        reasons=(),
+    )
+    return names, complete
 
 
 def _annotated_parts(pod: Document) -> tuple[Mapping[str, str], list[Reason]]:

@@ -92,7 +92,7 @@ def build(facts: Facts, profile: Profile, *, owner: Owner | None = None, known_k
         final,
         planned,
         container,
-        tuple(volumes(sidecar)) if sidecar else (),
+        volumes(sidecar) if sidecar else (),
         {pods.INJECTED_LABEL: "true"},
         {
             pods.INJECTED_BY_ANNOTATION: INJECTED_BY,

@@ -34,9 +34,9 @@ DEFAULT_ENVIRONMENT = "production"
 """What plugins are asked for if the manifest names no environment."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class SidecarProfile:
-    """The sidecar as the manifest wants it.
+    """The sidecar as the manifest wants it; each is its own key for what is made of it (`sidecar_container`).
 
     Attributes:
         spool_size: Kubernetes quantity of the spool's volume.

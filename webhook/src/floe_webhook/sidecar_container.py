@@ -7,6 +7,8 @@ keep a pod from starting (injection.md §3, 5).
 
 import re
 from collections.abc import Mapping
+from enum import Enum
+from functools import lru_cache
 from typing import Any
 
 from floe_sidecar.settings import Variable as SidecarVariable
@@ -29,8 +31,27 @@ _UNITS = {
 }  # fmt: skip
 
 
-def sidecar_container(pod: Document, sidecar: SidecarProfile, ports: Ports) -> dict[str, Any]:
+def sidecar_container(pod: Document, sidecar: SidecarProfile, ports: Ports) -> Mapping[str, Any]:
     """The native sidecar (KEP-753): an init container that keeps running beside the others and ends after them."""
+    grace = pods.mapping(pod, "spec").get("terminationGracePeriodSeconds")
+    seconds = grace if isinstance(grace, int) else _GRACE_SECONDS
+    shutdown_seconds = min(sidecar.shutdown_seconds, max(1, seconds - _GRACE_MARGIN_SECONDS))
+    return _container(sidecar, ports, shutdown_seconds, resource_needs(pod))
+
+
+class ResourceNeeds(Enum):
+    """What a pod's own resources mean for the sidecar's."""
+
+    MODEST = "requests below limits"
+    EQUAL = "requests equal to limits"
+    NONE = "within the pod's own budget"
+
+
+# Few pods differ in what their sidecar is like; what is made once is only read from then on.
+@lru_cache(maxsize=256)
+def _container(
+    sidecar: SidecarProfile, ports: Ports, shutdown_seconds: float, needs: ResourceNeeds
+) -> Mapping[str, Any]:
     mounts = [
         {"name": pods.SPOOL_VOLUME, "mountPath": SPOOL_DIRECTORY},
         # The API server mounts the service account's token into every container that has nothing at this path.
@@ -43,9 +64,9 @@ def sidecar_container(pod: Document, sidecar: SidecarProfile, ports: Ports) -> d
         "image": sidecar.image,
         "imagePullPolicy": sidecar.image_pull_policy,
         "restartPolicy": "Always",
-        "env": _environment(pod, sidecar, ports),
+        "env": _environment(sidecar, ports, shutdown_seconds),
         "ports": [{"name": "floe-health", "containerPort": ports.health, "protocol": "TCP"}],
-        "resources": resources(pod, sidecar),
+        "resources": _resources(sidecar, needs),
         "securityContext": {
             "allowPrivilegeEscalation": False,
             "capabilities": {"drop": ["ALL"]},
@@ -62,7 +83,8 @@ def sidecar_container(pod: Document, sidecar: SidecarProfile, ports: Ports) -> d
     }
 
 
-def volumes(sidecar: SidecarProfile) -> list[dict[str, Any]]:
+@lru_cache(maxsize=16)
+def volumes(sidecar: SidecarProfile) -> tuple[Mapping[str, Any], ...]:
     """The spool, an empty folder in the token's place, and the credential's Secret, which may be missing."""
     found: list[dict[str, Any]] = [
         {"name": pods.SPOOL_VOLUME, "emptyDir": {"sizeLimit": sidecar.spool_size}},
@@ -76,18 +98,24 @@ def volumes(sidecar: SidecarProfile) -> list[dict[str, Any]]:
             "optional": True,
         }
         found.append({"name": pods.CREDENTIALS_VOLUME, "secret": secret})
-    return found
+    return tuple(found)
 
 
-def resources(pod: Document, sidecar: SidecarProfile) -> dict[str, Any]:
-    """Requests and limits that leave the pod's quality of service what it was.
+def resource_needs(pod: Document) -> ResourceNeeds:
+    """What leaves the pod's quality of service what it was.
 
     A Guaranteed pod needs requests equal to limits in every container. A pod with resources of its own (KEP-2837) is
     refused if its containers ask for more than it has, so there the sidecar lives within the pod's budget.
     """
     if pods.mapping(pod, "spec", "resources"):
+        return ResourceNeeds.NONE
+    return ResourceNeeds.EQUAL if is_guaranteed(pod) else ResourceNeeds.MODEST
+
+
+def _resources(sidecar: SidecarProfile, needs: ResourceNeeds) -> dict[str, Any]:
+    if needs is ResourceNeeds.NONE:
         return {}
-    requests = sidecar.limits if is_guaranteed(pod) else sidecar.requests
+    requests = sidecar.limits if needs is ResourceNeeds.EQUAL else sidecar.requests
     return {"limits": dict(sidecar.limits), "requests": dict(requests)}
 
 
@@ -116,9 +144,7 @@ def quantity(value: object) -> float | None:
         return None
 
 
-def _environment(pod: Document, sidecar: SidecarProfile, ports: Ports) -> list[Mapping[str, Any]]:
-    grace = pods.mapping(pod, "spec").get("terminationGracePeriodSeconds")
-    seconds = grace if isinstance(grace, int) else _GRACE_SECONDS
+def _environment(sidecar: SidecarProfile, ports: Ports, shutdown_seconds: float) -> list[Mapping[str, Any]]:
     # A volume that grows past its limit has the whole pod evicted; SQLite's log needs room beside the events.
     spool_bytes = int((quantity(sidecar.spool_size) or 0) * 3 / 4)
     values: dict[SidecarVariable, str] = {
@@ -127,7 +153,7 @@ def _environment(pod: Document, sidecar: SidecarProfile, ports: Ports) -> list[M
         SidecarVariable.HEALTH_HOST: "0.0.0.0",  # noqa: S104 - in the pod's own network
         SidecarVariable.SPOOL_DIRECTORY: SPOOL_DIRECTORY,
         SidecarVariable.SPOOL_MAX_BYTES: str(spool_bytes),
-        SidecarVariable.SHUTDOWN_SECONDS: f"{min(sidecar.shutdown_seconds, max(1, seconds - _GRACE_MARGIN_SECONDS)):g}",
+        SidecarVariable.SHUTDOWN_SECONDS: f"{shutdown_seconds:g}",
         SidecarVariable.REDACTION: str(sidecar.redaction).lower(),
         SidecarVariable.LOG_LEVEL: sidecar.log_level,
     }
