@@ -4,6 +4,7 @@ A document may hold anything; an accessor answers with something empty where a f
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 Document = Mapping[str, Any]
@@ -39,11 +40,16 @@ TEMPLATE_PATHS: Mapping[str, tuple[str, ...]] = {
 # instead costs more than everything else that happens to a pod.
 
 
+_NOTHING: Document = MappingProxyType({})
+
+
 def mapping(document: object, *keys: str) -> Document:
     """The mapping at a path of keys; empty if it is not there."""
     for key in keys:
-        document = document.get(key) if isinstance(document, dict) else None
-    return document if isinstance(document, dict) else {}
+        if not isinstance(document, dict):
+            return _NOTHING
+        document = document.get(key)
+    return document if isinstance(document, dict) else _NOTHING
 
 
 def entries(document: object, key: str) -> Sequence[Any]:
@@ -55,7 +61,9 @@ def entries(document: object, key: str) -> Sequence[Any]:
 def text(document: object, *keys: str) -> str:
     """The string at a path of keys; empty if it is not there."""
     for key in keys:
-        document = document.get(key) if isinstance(document, dict) else None
+        if not isinstance(document, dict):
+            return ""
+        document = document.get(key)
     return document if isinstance(document, str) else ""
 
 
