@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from opentelemetry.metrics import NoOpMeterProvider
@@ -10,7 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from floe_monitor.service.metrics import MonitorMetrics
 from floe_monitor.service.recorder import Recorder
-from floe_monitor.store.database import open_engine
+from floe_monitor.store.database import open_engine, upgrade
+from floe_monitor.store.embedded import embedded_server
 from floe_monitor.store.tables import CheckResult
 from monitor.tests.builders import MINUTE, NOW, check_run, contract, until
 
@@ -58,6 +60,23 @@ async def test_while_the_store_is_away_results_wait_and_then_arrive(engine: Asyn
     assert await recorder.drain(timedelta(seconds=20))
     task.cancel()
     assert (await stored(engine), recorder.failure) == (1, None)
+
+
+async def test_no_result_is_lost_when_the_database_restarts(tmp_path: Path) -> None:
+    with embedded_server(tmp_path, ("fsync=off",)) as server:
+        engine = open_engine(server.url)
+        await upgrade(engine)
+        recorder = Recorder(engine, Counting())
+        task = asyncio.create_task(recorder.run())
+        recorder.put(check_run())
+        assert await recorder.drain(timedelta(seconds=20))
+    recorder.put(check_run(at=NOW + MINUTE))
+    await until(lambda: recorder.failure is not None)
+    with embedded_server(tmp_path, ("fsync=off",)):
+        assert await recorder.drain(timedelta(seconds=20))
+        task.cancel()
+        assert (await stored(engine), recorder.failure) == (2, None)
+        await engine.dispose()
 
 
 async def test_a_full_buffer_drops_the_oldest_and_counts_them() -> None:

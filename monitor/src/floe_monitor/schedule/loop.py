@@ -89,7 +89,7 @@ class Schedule:
         """How many runs go on now."""
         return len(self._running)
 
-    async def run(self, *, grace: timedelta = timedelta(seconds=10)) -> None:
+    async def run(self, *, grace: timedelta = timedelta(seconds=5)) -> None:
         """Runs until cancelled; then waits for runs that go on, at most the grace, and cancels the rest."""
         try:
             while True:

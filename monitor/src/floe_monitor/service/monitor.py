@@ -46,7 +46,7 @@ from floe_monitor.store.results import register
 _log = structlog.get_logger(__name__)
 SERVICE_NAME: Final = "floe-contract-monitor"
 _RETRY_STORE = timedelta(seconds=2)
-_DRAIN = timedelta(seconds=10)
+_DRAIN = timedelta(seconds=5)
 _LINEAGE_DRAIN = timedelta(seconds=2)
 
 

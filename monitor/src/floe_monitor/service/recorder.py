@@ -20,6 +20,8 @@ from floe_monitor.store.results import record
 _log = structlog.get_logger(__name__)
 _BATCH = 100
 _PAUSE = timedelta(seconds=1)
+# Results gather for so long, since a transaction costs the same for one as for many; an alert does not wait.
+_GATHER = timedelta(milliseconds=100)
 
 
 class Recorder:
@@ -49,6 +51,7 @@ class Recorder:
         self._buffer: deque[CheckRun] = deque()
         self._capacity = capacity
         self._arrived = asyncio.Event()
+        self._urgent = asyncio.Event()
         self._empty = asyncio.Event()
         self._empty.set()
         self.failure: str | None = None
@@ -66,19 +69,31 @@ class Recorder:
         self._buffer.append(run)
         self._empty.clear()
         self._arrived.set()
+        if run.alerts:
+            self._urgent.set()
 
     async def run(self) -> None:
         """Writes until cancelled."""
         while True:
             await self._arrived.wait()
+            await self._gather()
             self._arrived.clear()
+            self._urgent.clear()
             while self._buffer:
                 if not await self._write_batch():
                     await asyncio.sleep(_PAUSE.total_seconds())
             self._empty.set()
 
+    async def _gather(self) -> None:
+        try:
+            async with asyncio.timeout(_GATHER.total_seconds()):
+                await self._urgent.wait()
+        except TimeoutError:
+            return
+
     async def drain(self, timeout: timedelta) -> bool:  # noqa: ASYNC109 - a bound of the shutdown
         """Waits until everything is stored; false if that took too long."""
+        self._urgent.set()
         try:
             async with asyncio.timeout(timeout.total_seconds()):
                 await self._empty.wait()
