@@ -85,7 +85,7 @@ def sidecar_to(backend: str, folder: Path) -> Iterator[str]:
         "FLOE_SIDECAR_SHUTDOWN_SECONDS": "1",
     }
     command = [sys.executable, "-m", "floe_sidecar"]
-    with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:  # noqa: S603 - fixed arguments
+    with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         try:
             _wait_until_ready(f"http://127.0.0.1:{health}/readyz")
             yield f"http://127.0.0.1:{port}"
@@ -103,7 +103,7 @@ def dbt_seconds(origin: str, folder: Path) -> float:
     }
     command = [str(Path(sys.executable).parent / "dbt-ol"), "run", "--profiles-dir", "."]
     started = time.perf_counter()
-    subprocess.run(command, cwd=folder / "project", env=environment, check=True, capture_output=True)  # noqa: S603 - fixed arguments
+    subprocess.run(command, cwd=folder / "project", env=environment, check=True, capture_output=True)
     return time.perf_counter() - started
 
 
@@ -159,7 +159,7 @@ def _seed(folder: Path) -> None:
         "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
     }
     command = [str(Path(sys.executable).parent / "dbt"), "seed", "--profiles-dir", "."]
-    subprocess.run(command, cwd=folder / "project", env=environment, check=True, capture_output=True)  # noqa: S603 - fixed arguments
+    subprocess.run(command, cwd=folder / "project", env=environment, check=True, capture_output=True)
 
 
 def _environment() -> dict[str, str]:
