@@ -99,7 +99,8 @@ def opted_in(facts: Facts, _: Rules) -> Reason | None:
     """The table of labels."""
     own = pods.labels(facts.pod).get(pods.INJECT_LABEL)
     if own is not None:
-        return None if own in YES else Reason.POD_OPTED_OUT if own in NO else Reason.POD_LABEL_UNKNOWN
+        word = str(own)
+        return None if word in YES else Reason.POD_OPTED_OUT if word in NO else Reason.POD_LABEL_UNKNOWN
     if facts.namespace_label is None or facts.namespace_label in NO:
         return Reason.NOT_OPTED_IN
     return None if facts.namespace_label in YES else Reason.NAMESPACE_LABEL_UNKNOWN
@@ -150,9 +151,9 @@ def windows(facts: Facts, _: Rules) -> Reason | None:
 def environment_only_asked(facts: Facts, _: Rules) -> Reason | None:
     """The pod's own choice."""
     asked = pods.annotations(facts.pod).get(pods.ENVIRONMENT_ONLY_ANNOTATION)
-    if asked is None or asked in NO:
+    if asked is None or str(asked) in NO:
         return None
-    return Reason.ENVIRONMENT_ONLY_ASKED if asked in YES else Reason.ANNOTATION_INVALID
+    return Reason.ENVIRONMENT_ONLY_ASKED if str(asked) in YES else Reason.ANNOTATION_INVALID
 
 
 def sidecar_wanted(_: Facts, rules: Rules) -> Reason | None:

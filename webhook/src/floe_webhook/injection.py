@@ -53,9 +53,14 @@ def inject(
         return Injection(plan, operations(plan, path))
     if (record.get("version"), record.get("profile")) != (__version__, profile.identity):
         return Injection(_none(facts, Reason.INJECTED_OTHERWISE), [])
-    before = _apply(facts.pod, removal(facts.pod, record))
-    plan = build(replace(facts, pod=before), profile, owner=owner, known_keys=known_keys)
-    if plan.decision.outcome is Outcome.NONE or _apply(before, operations(plan)) == facts.pod:
+    try:
+        before = _apply(facts.pod, removal(facts.pod, record))
+        plan = build(replace(facts, pod=before), profile, owner=owner, known_keys=known_keys)
+        nothing_to_do = plan.decision.outcome is Outcome.NONE or _apply(before, operations(plan)) == facts.pod
+    except (jsonpatch.JsonPatchException, jsonpatch.JsonPointerException, TypeError, ValueError, KeyError):
+        # Somebody has changed the record; what it says of the pod is not true any more.
+        return Injection(_none(facts, Reason.INJECTED_OTHERWISE), [])
+    if nothing_to_do:
         return Injection(_none(facts, Reason.ALREADY_INJECTED), [])
     return Injection(plan, removal(facts.pod, record, path) + operations(plan, path))
 

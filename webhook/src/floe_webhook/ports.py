@@ -26,10 +26,10 @@ DEFAULT_PORTS = Ports(application=4327, health=4328)
 def free_ports(pod: Document, wanted: Ports) -> Ports | None:
     """The wanted ports, each moved up past the ports that containers declare; None if all candidates are declared."""
     declared = {
-        port.get("containerPort")
+        number
         for container in pods.all_containers(pod)
         for port in pods.entries(container, "ports")
-        if isinstance(port, dict)
+        if isinstance(number := pods.mapping(port).get("containerPort"), int)
     }
     if not declared:
         return wanted
@@ -40,6 +40,6 @@ def free_ports(pod: Document, wanted: Ports) -> Ports | None:
     return Ports(application, health) if health is not None else None
 
 
-def _first_free(wanted: int, taken: set[object]) -> int | None:
+def _first_free(wanted: int, taken: set[int]) -> int | None:
     candidates = range(wanted, min(wanted + CANDIDATES, _HIGHEST + 1))
     return next((port for port in candidates if port not in taken), None)

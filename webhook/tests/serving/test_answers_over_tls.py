@@ -142,13 +142,8 @@ async def test_other_requests_are_refused(serving: Serving, method: str, path: s
 async def test_an_error_of_ours_admits_the_pod_and_tells_nothing_of_it(
     serving: Serving, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    # A document that no API server sends, and that nobody foresaw: operations cannot be put into a text.
-    document = pod(container(variables={}))
-    document["spec"]["initContainers"] = "hunter2"
-    document["metadata"]["annotations"] = {
-        "floe.dev/injection": json.dumps({"version": "0.1.0", "profile": serving.webhook.profile.profile.identity})
-    }
-    document["metadata"]["labels"]["floe.dev/injected"] = "true"
+    document = pod(container(variables={"PASSWORD": "hunter2"}))
+    serving.webhook.profile.profile = None  # type: ignore[assignment]  # a defect of ours
     found = await serving.client.post("/mutate", json=admission_review(document))
     assert found.json()["response"] == {
         "uid": UID,
