@@ -10,12 +10,14 @@ from rich.table import Table
 from examples.demo.backend import AlertReceiver, Event
 from examples.demo.narration import Narrator
 from examples.demo.processes import Service, until
-from examples.demo.stage import EXAMPLES, Stage
+from examples.demo.stage import Stage
+from floe_core.retry import retry
 
 TABLE = "orders"
-CONTRACT = EXAMPLES / "contracts" / "orders.odcs.yaml"
 
 
+# DuckDB lets one process write or several read, and the monitor reads for some milliseconds at a time.
+@retry(max_attempts=60, delay_seconds=0.05, backoff_factor=1.0, exceptions=(duckdb.IOException,))
 def shift_updates(stage: Stage, age: timedelta) -> None:
     """Makes the newest row of the table as old as asked, as if no load had run since."""
     with duckdb.connect(str(stage.warehouse)) as connection:
