@@ -9,15 +9,16 @@ import threading
 from floe_sidecar.logs import log
 from floe_sidecar.spool import Spool
 
-_CHECKPOINT_BYTES = 4 * 1024 * 1024
+_SMALLEST_LOG_BYTES = 1024 * 1024
 _LARGEST_LOG_BYTES = 32 * 1024 * 1024
 
 
 class Checkpointer:
     """Folds the write-ahead log into the file on a thread of its own, which starts when there is something to fold."""
 
-    def __init__(self, spool: Spool) -> None:
+    def __init__(self, spool: Spool, *, max_bytes: int) -> None:
         self._spool = spool
+        self._largest_log_bytes = max(_SMALLEST_LOG_BYTES, min(_LARGEST_LOG_BYTES, max_bytes // 8))
         self._unfolded = 0
         self._log_bytes = 0
         self._wanted = threading.Semaphore(0)
@@ -29,9 +30,9 @@ class Checkpointer:
         """Notes that the log has grown; folds it here and now only if the thread cannot keep up."""
         self._unfolded += size
         self._log_bytes += size
-        if self._log_bytes > _LARGEST_LOG_BYTES:
+        if self._log_bytes > self._largest_log_bytes:
             self.make_room()
-        elif self._unfolded > _CHECKPOINT_BYTES:
+        elif self._unfolded > self._largest_log_bytes // 8:
             self._unfolded = 0
             if self._thread is None:
                 self._thread = threading.Thread(target=self._fold, name="spool-checkpoint", daemon=True)

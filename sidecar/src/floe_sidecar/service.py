@@ -48,7 +48,7 @@ class Sidecar:
         self.directory = settings.spool_directory or Path(tempfile.mkdtemp(prefix="floe-sidecar-"))
         self.metrics = Metrics()
         self.writer = Writer(
-            Spool(self.directory),
+            Spool(self.directory, max_bytes=settings.spool_max_bytes),
             max_bytes=settings.spool_max_bytes,
             duplicate_window_seconds=settings.duplicate_window_seconds,
             on_commit=self._count_commit,

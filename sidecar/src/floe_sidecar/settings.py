@@ -97,7 +97,10 @@ class Settings:
     """Folder of the spool, created if missing. Default: a new folder under the temporary one, named in the log."""
 
     spool_max_bytes: int = 256 * _MEBIBYTE
-    """Bytes of events that may wait on disk (bytes; `Ki`, `Mi`, `Gi` allowed); beyond it 503. Default 256 MiB."""
+    """Bytes that the spool's file may take (bytes; `Ki`, `Mi`, `Gi` allowed); beyond it 503. Default 256 MiB.
+
+    Its write-ahead log takes up to an eighth more, at most 32 MiB, and one group of events.
+    """
 
     lineage_url: str = ""
     """Origin of the backend, with a base path if it has one. Default: none, events go to standard output as lines."""

@@ -27,6 +27,9 @@ _VERSION = 1
 _REMEMBERED = 8192
 PAGE_BYTES = 16384
 _ROWS_A_STATEMENT = 32
+_FEWEST_PAGES = 32
+_SETTLING_PAGES = 64
+_UNBOUNDED = 1 << 43
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS events (
@@ -108,8 +111,9 @@ class Opening:
 class Spool:
     """One open spool file. Every method may raise `sqlite3.Error`; the caller decides what that means."""
 
-    def __init__(self, directory: Path, *, wall_clock: Clock = time.time) -> None:
+    def __init__(self, directory: Path, *, max_bytes: int = _UNBOUNDED, wall_clock: Clock = time.time) -> None:
         self._path = directory / FILE_NAME
+        self._max_pages = max(_FEWEST_PAGES, max_bytes // PAGE_BYTES)
         self._wall_clock = wall_clock
         self._next = 1
         self.events = 0
@@ -149,6 +153,21 @@ class Spool:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
             raise
+
+    @contextmanager
+    def room_for_settling(self) -> Iterator[None]:
+        """Lets the file grow a little past its bound inside: to delete, SQLite may need a few pages first."""
+        self._connection.execute(f"PRAGMA max_page_count={self._max_pages + _SETTLING_PAGES}")
+        try:
+            yield
+        finally:
+            self._connection.execute(f"PRAGMA max_page_count={self._max_pages}")
+
+    def lacks_room(self, size: int) -> bool:
+        """Whether the file's own bound, and not the disk, is why `size` bytes could not be added."""
+        pages = self._connection.execute("PRAGMA page_count").fetchone()[0]
+        free = self._connection.execute("PRAGMA freelist_count").fetchone()[0]
+        return bool((self._max_pages - pages + free - _FEWEST_PAGES) * PAGE_BYTES < 2 * size)
 
     def make_durable(self, *, durable: bool) -> None:
         """Whether the next commit waits for the disk; what only deletes need not: undone, it is sent once more."""
@@ -265,6 +284,8 @@ class Spool:
             "wal_autocheckpoint=0",  # the writer decides when, so that no acknowledgement waits for it
             "cache_size=-1024",
             "temp_store=MEMORY",
+            # A pod whose volume outgrows its limit is evicted: the file itself has the bound, not a sum of ours.
+            f"max_page_count={self._max_pages}",
         ):
             self._connection.execute(f"PRAGMA {pragma}")
 

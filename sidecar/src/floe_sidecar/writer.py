@@ -27,6 +27,7 @@ from floe_sidecar.spool import PAGE_BYTES, DeadLetter, Opening, Record, Spool
 _T = TypeVar("_T")
 
 _MOST_ORDERS = 512
+_MOST_BYTES = 1024 * 1024
 _REOPEN_SECONDS = 1.0
 _FORGET_EVERY = 1024
 _DEAD_SHARE = 4
@@ -117,7 +118,7 @@ class Writer:
         self._tried_at = float("-inf")
         self._unsettled: list[_Settle] = []
         self._settled = 0
-        self._checkpointer = Checkpointer(spool)
+        self._checkpointer = Checkpointer(spool, max_bytes=max_bytes)
         self._thread = threading.Thread(target=self._work, name="spool-writer", daemon=True)
 
     async def start(self) -> None:
@@ -164,16 +165,39 @@ class Writer:
         while running:
             orders = self._gather()
             running = not any(isinstance(order, _Stop) for order in orders)
-            self._carry_out(orders)
+            try:
+                self._carry_out(orders)
+            except Exception as error:  # the outermost edge of the loop: the thread outlives a defect of ours
+                logging.getLogger("floe_sidecar").exception("the spool's writer failed")
+                self._give_up(orders, error)
         self._checkpointer.stop()
         self._spool.close()
         self._loop.call_soon_threadsafe(self._stopped.set)
 
+    def _give_up(self, orders: list[_Order], error: Exception) -> None:
+        """Answers everybody who waits, and begins again with a newly opened file."""
+        self._unsettled += [order for order in orders if isinstance(order, _Settle) and order not in self._unsettled]
+        for order in orders:
+            if isinstance(order, _Append):
+                self._forget(order.fresh)
+        self._spool.close()
+        self._is_open = False
+        self._failure = type(error).__name__
+        refused = SpoolUnavailableError(self._failure)
+        answers: list[tuple[asyncio.Future[Any], Any]] = [
+            (order.future, _UNREADABLE if isinstance(order, _Question) else refused)
+            for order in orders
+            if isinstance(order, _Append | _Question)
+        ]
+        self._tell(answers, None, 0, stored=False)
+
     def _gather(self) -> list[_Order]:
         orders = [self._orders.get()]
+        size = _size(orders[0])
         try:
-            while len(orders) < _MOST_ORDERS:
+            while len(orders) < _MOST_ORDERS and size < _MOST_BYTES:
                 orders.append(self._orders.get_nowait())
+                size += _size(orders[-1])
         except queue.Empty:
             pass
         return orders
@@ -196,13 +220,14 @@ class Writer:
             fitting = self._choose(appends, answers)
             dropped = self._commit(fitting, settles)
         except (sqlite3.Error, OSError) as error:
-            self._failed(error)
             self._unsettled = settles
+            reason = self._explain(error, appends)
+            answered = {id(future) for future, _ in answers}
             for order in appends:
                 self._forget(order.fresh)
-                if not any(future is order.future for future, _ in answers):
-                    answers.append((order.future, SpoolUnavailableError(str(error))))
-            return 0
+                if id(order.future) not in answered:
+                    answers.append((order.future, reason))
+            return self._settle_alone() if appends and settles else 0
         self._unsettled = []
         if appends:
             self._works_again()
@@ -279,6 +304,28 @@ class Writer:
             self._recent.add(digest, moment)
         self._loop.call_soon_threadsafe(self._opened, opening)
 
+    def _explain(self, error: Exception, appends: list[_Append]) -> Exception:
+        """What the senders are told: that the spool has reached its bound, or that its disk fails."""
+        size = sum(record.size for order in appends for record in order.fresh)
+        if isinstance(error, sqlite3.OperationalError) and "full" in str(error):
+            self._checkpointer.make_room()
+            if size and self._spool.lacks_room(size):
+                return SpoolFullError()
+        self._failed(error)
+        return SpoolUnavailableError(str(error))
+
+    def _settle_alone(self) -> int:
+        """Makes room when nothing can be added: what was delivered must go even then."""
+        try:
+            self._make_open()
+            with self._spool.room_for_settling():
+                dropped = self._commit([], self._unsettled)
+        except (sqlite3.Error, OSError) as error:
+            self._failed(error)
+            return 0
+        self._unsettled = []
+        return dropped
+
     def _works_again(self) -> None:
         if self._failure:
             self._failure = ""
@@ -289,9 +336,7 @@ class Writer:
         if text != self._failure:
             log(logging.ERROR, "the spool takes no events", reason=text)
         self._failure = text
-        if self._is_open and "full" in text:
-            self._checkpointer.make_room()
-        elif self._is_open:
+        if self._is_open and "full" not in text:
             # A damaged file is found and replaced by opening it; a disk that failed may be back by then.
             self._spool.close()
             self._is_open = False
@@ -347,3 +392,7 @@ class Writer:
 
 
 _UNREADABLE = object()
+
+
+def _size(order: _Order) -> int:
+    return sum(record.size for record in order.records) if isinstance(order, _Append) else 0

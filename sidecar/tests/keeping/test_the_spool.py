@@ -13,7 +13,7 @@ import pytest
 
 from floe_sidecar.duplicates import RecentDigests
 from floe_sidecar.spool import DeadLetter, Queued, Record, Spool
-from floe_sidecar.writer import SpoolFullError, SpoolUnavailableError, Writer
+from floe_sidecar.writer import SpoolFullError, SpoolUnavailableError, Stored, Writer
 from sidecar.tests.builders import accepted, body, event, post, relay, until
 from sidecar.tests.standins import BackendStandIn, Reply
 
@@ -78,6 +78,30 @@ async def test_a_full_spool_is_told_with_503_and_retry_after(tmp_path: Path) -> 
         assert (await post(sidecar.application.port, batch, "/api/v1/lineage/batch")).status == 503
 
 
+@pytest.mark.requirement("HOUSE-3")
+@pytest.mark.parametrize("size", [5_000, 9_000, 17_000, 300_000])
+async def test_the_files_themselves_stay_within_the_bound_and_drain_when_full(tmp_path: Path, size: int) -> None:
+    bound = 4 * 1024 * 1024
+    writer = Writer(Spool(tmp_path, max_bytes=bound), max_bytes=bound, duplicate_window_seconds=60.0)
+    await writer.start()
+    orders = [writer.append([record("r", b"%06d" % number + b"x" * size)]) for number in range(2 * bound // size)]
+    answers = await asyncio.gather(*orders, return_exceptions=True)
+    assert {type(answer) for answer in answers} == {Stored, SpoolFullError}
+    assert not writer.level.failure
+    kept = (await waiting(writer))[-1].sequence
+    assert kept * size > bound * 0.4
+    assert (tmp_path / "spool.sqlite").stat().st_size <= bound
+    assert sum((tmp_path / name).stat().st_size for name in ("spool.sqlite", "spool.sqlite-wal")) < 2 * bound
+    for sequence in range(1, kept + 1, 10):
+        writer.settle(list(range(sequence, min(sequence + 10, kept + 1))))
+        # Senders do not wait until there is room; what was delivered goes all the same.
+        await asyncio.gather(writer.append([record("r", b"more%d" % sequence + b"y" * size)]), return_exceptions=True)
+    assert writer.level.size < bound
+    assert all(queued.sequence > kept for queued in await waiting(writer))
+    assert (await writer.append([record("r", b"room again")])).new == 1
+    await writer.stop()
+
+
 async def test_a_disk_that_takes_nothing_is_told_and_taken_again_when_it_does(tmp_path: Path) -> None:
     (tmp_path / "spool").write_text("a file where the folder should be")
     async with relay(tmp_path) as sidecar:
@@ -103,6 +127,28 @@ async def test_a_failed_commit_keeps_nothing_and_forgets_that_the_event_came(
         with pytest.raises(SpoolUnavailableError):
             await writer.append([record("r", b"a")])
     assert (await writer.append([record("r", b"a")])).new == 1
+    await writer.stop()
+
+
+async def test_a_defect_of_the_writers_answers_everybody_and_the_next_one_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spool = Spool(tmp_path)
+    writer = Writer(spool, max_bytes=10_000, duplicate_window_seconds=60.0)
+    await writer.start()
+    await writer.append([record("r", b"before")])
+
+    def fail(_records: Sequence[Record]) -> None:
+        raise ZeroDivisionError("planted")
+
+    with monkeypatch.context() as defect:
+        defect.setattr(spool, "append", fail)
+        writer.settle([1])
+        with pytest.raises(SpoolUnavailableError):
+            await writer.append([record("r", b"a")])
+    monkeypatch.setattr(writer, "_tried_at", float("-inf"))
+    assert (await writer.append([record("r", b"a")])).new == 1
+    assert [queued.body for queued in await waiting(writer)] == [b"a"]
     await writer.stop()
 
 
