@@ -95,7 +95,10 @@ def test_a_rule_that_names_no_channel_is_refused_with_the_known_ones() -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("", "x:1:1: One mapping of keys to values is expected here, there is nothing."),
+        (
+            "",
+            "x:1:1: One mapping of keys to values is expected here, there is nothing. Begin with `apiVersion: floe.dev/v1`.",
+        ),
         ("- a\n", "x:1:1: One mapping"),
         ("a: 1\n---\nb: 2\n", "there is 2 document(s)"),
         ("a: [1\n", "x:2:1: This is not valid YAML"),

@@ -152,6 +152,7 @@ def test_every_problem_is_told_with_file_line_and_field() -> None:
         pytest.param(HEAD + "schema:\n  - {physicalName: x}\n", "without `name`", id="a nameless table"),
         pytest.param(HEAD + "schema:\n  - {name: x}\n  - {name: x}\n", "described twice", id="a table twice"),
         pytest.param("- 1\n- 2\n", "One mapping", id="no mapping"),
+        pytest.param("", "Begin with `apiVersion: v3.1.0`", id="nothing: told how a contract begins"),
         pytest.param("a: [1\n", "not valid YAML", id="no YAML"),
     ],
 )

@@ -83,8 +83,13 @@ def read_text(path: Path) -> str:
         raise ConfigurationError("The file is not UTF-8.", where=where, remedy="Save it as UTF-8.") from None
 
 
-def parse_document(text: str, *, file: str) -> Document:
+def parse_document(text: str, *, file: str, begin_with: str | None = None) -> Document:
     """The one mapping in a YAML text.
+
+    Args:
+        text: YAML.
+        file: Names it in errors.
+        begin_with: The line that such a document begins with, for whoever wrote something else.
 
     Raises:
         ValidationError: The text is not YAML, holds no mapping or more than one document, or names a key twice.
@@ -100,7 +105,7 @@ def parse_document(text: str, *, file: str) -> Document:
         raise ValidationError(
             f"One mapping of keys to values is expected here, there is {found}.",
             where=Location(file, 1, 1),
-            remedy="Begin with `apiVersion: floe.dev/v1`.",
+            remedy=f"Begin with `{begin_with}`." if begin_with else "Write `key: value` lines.",
         )
     positions: dict[KeyPath, tuple[int, int]] = {(): (1, 1), **dict(_positions(documents[0], (), file))}
     return Document(file, _plain(documents[0]), positions)

@@ -10,7 +10,7 @@ import structlog
 from floe_core.errors import Problem, ValidationError
 from floe_core.manifest.document import Document, KeyPath, parse_document, read_text
 from floe_core.manifest.migration import Deprecation, migrate
-from floe_core.manifest.models import Manifest
+from floe_core.manifest.models import API_VERSION, Manifest
 from floe_core.manifest.problems import problems_in
 
 _log = structlog.get_logger(__name__)
@@ -58,7 +58,7 @@ def parse_manifest(text: str, *, file: str) -> LoadedManifest:
     Raises:
         ValidationError: It is no valid manifest; `problems` has each reason with line and column.
     """
-    document, deprecations, problems = migrate(parse_document(text, file=file))
+    document, deprecations, problems = migrate(parse_document(text, file=file, begin_with=f"apiVersion: {API_VERSION}"))
     try:
         manifest = Manifest.model_validate(document.content)
     except pydantic.ValidationError as error:

@@ -54,7 +54,7 @@ def read_contract(path: Path, *, environment: str | None = None) -> Contract:
 
 def parse_contract(text: str, *, file: str, environment: str | None = None) -> Contract:
     """As `read_contract`, from a text; `file` names it in errors."""
-    document = parse_document(text, file=file)
+    document = parse_document(text, file=file, begin_with="apiVersion: v3.1.0")
     try:
         odcs = OpenDataContractStandard.model_validate(document.content)
     except pydantic.ValidationError as error:
