@@ -15,7 +15,7 @@ class Column(Frozen):
 
     name: str
     type: str = Field(description="The catalog's own type text, e.g. decimal(10,2)")
-    required: bool = False
+    required: bool | None = Field(default=False, description="None where the catalog cannot tell, e.g. of a view")
     field_id: int | None = Field(default=None, description="Iceberg field id, where there is one")
     children: tuple["Column", ...] = Field(
         default=(), description="Fields of a struct, element of a list, key and value of a map"
@@ -45,6 +45,13 @@ class Table(Frozen):
     location: str | None = None
     partitioned_by: tuple[str, ...] = ()
     sorted_by: tuple[str, ...] = ()
+    primary_key: tuple[str, ...] | None = Field(
+        default=None, description="Columns of the key, empty if there is none; None where the catalog cannot tell"
+    )
+    uuid: str | None = Field(
+        default=None,
+        description="Identity that a dropped and recreated table does not share; field ids hold within it",
+    )
 
 
 class Catalog(Protocol):
