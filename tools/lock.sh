@@ -7,3 +7,4 @@ for name in bootstrap development; do
   .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
     --custom-compile-command "make lock" "$@" requirements/$name.in -o requirements/$name.lock
 done
+.venv/bin/python -m tools.image_requirements

@@ -1,4 +1,4 @@
-"""kube-apiserver on the loopback address, over an etcd that runs already."""
+"""kube-apiserver over an etcd that runs already, on the loopback address or on the one that a node's pods reach."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -22,6 +22,8 @@ class ApiServer:
     url: str
     authority_file: Path
     administrator: KeyPairFiles
+    service_account_keys: KeyPairFiles
+    """With these a controller manager signs the tokens that it hands out."""
 
     def client(self) -> KubernetesClient:
         """A client with an administrator's rights; the caller closes it."""
@@ -30,7 +32,12 @@ class ApiServer:
 
 @contextmanager
 def api_server(
-    folder: Path, authority: Authority, etcd_url: str, extra_arguments: Sequence[str] = ()
+    folder: Path,
+    authority: Authority,
+    etcd_url: str,
+    extra_arguments: Sequence[str] = (),
+    *,
+    address: str = LOOPBACK,
 ) -> Iterator[ApiServer]:
     """An API server that answers `/readyz`.
 
@@ -39,11 +46,12 @@ def api_server(
         authority: Signs its own certificate and those of its clients.
         etcd_url: Where its etcd listens.
         extra_arguments: More options of kube-apiserver, e.g. feature gates.
+        address: Where it listens; another one than loopback becomes the endpoint of the `kubernetes` Service.
     """
     port = free_port()
     serving = authority.server(
         "apiserver",
-        addresses=(LOOPBACK, SERVICE_ADDRESS),
+        addresses=sorted({LOOPBACK, address, SERVICE_ADDRESS}),
         host_names=("localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc"),
     )
     administrator = authority.client("admin", user="floe-e2e-admin", groups=("system:masters",))
@@ -51,8 +59,8 @@ def api_server(
     command = [
         str(program("kube-apiserver")),
         f"--etcd-servers={etcd_url}",
-        f"--bind-address={LOOPBACK}",
-        f"--advertise-address={LOOPBACK}",
+        f"--bind-address={address}",
+        f"--advertise-address={address}",
         f"--secure-port={port}",
         f"--tls-cert-file={serving.certificate}",
         f"--tls-private-key-file={serving.key}",
@@ -62,13 +70,14 @@ def api_server(
         "--service-account-issuer=https://kubernetes.default.svc.cluster.local",
         f"--service-cluster-ip-range={SERVICE_NETWORK}",
         "--authorization-mode=Node,RBAC",
-        "--endpoint-reconciler-type=none",  # a loopback address cannot be an endpoint
+        # A loopback address cannot be an endpoint.
+        f"--endpoint-reconciler-type={'none' if address == LOOPBACK else 'lease'}",
         "--kubelet-preferred-address-types=InternalIP",
         "--allow-privileged=true",
         "--profiling=false",
         *extra_arguments,
     ]
-    server = ApiServer(f"https://{LOOPBACK}:{port}", authority.certificate_file, administrator)
+    server = ApiServer(f"https://{address}:{port}", authority.certificate_file, administrator, tokens)
     with running("kube-apiserver", command, log=folder / "kube-apiserver.log") as process, server.client() as client:
         process.wait_until(client.is_ready, "ready", timeout_seconds=120.0)
         yield server

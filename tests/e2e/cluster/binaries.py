@@ -5,19 +5,19 @@ by its version and by a digest of everything that it is made from (`go/<name>/`)
 made under a lock, so that two runs share one build. Nothing is installed: a missing or old Go is told, with the remedy.
 """
 
-import fcntl
 import hashlib
 import os
 import re
 import shutil
 import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+
+from tests.e2e.cluster.locking import locked
+from tests.e2e.cluster.progress import say
 
 MINIMUM_GO = (1, 26)
 BUILD_TIMEOUT_SECONDS = 3600
@@ -76,7 +76,7 @@ def ensure(build: Build) -> Path:
         return result
     require_go()
     root.mkdir(parents=True, exist_ok=True)
-    with _locked(root / f"{build.name}.lock", build.name):
+    with locked(root / f"{build.name}.lock", build.name):
         if not result.is_dir():
             _build_into(build, result)
     return result
@@ -111,7 +111,7 @@ def require_go() -> None:
 
 
 def _build_into(build: Build, result: Path) -> None:
-    _say(f"building {', '.join(build.programs)} {build.version} (once; cached in {result.parent}) …")
+    say(f"building {', '.join(build.programs)} {build.version} (once; cached in {result.parent}) …")
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix=f".{build.name}-", dir=result.parent) as work:
         programs = Path(work) / "bin"
@@ -121,12 +121,12 @@ def _build_into(build: Build, result: Path) -> None:
         if missing:
             raise BuildError(f"the build of {build.name} left no {', '.join(missing)}")
         programs.rename(result)
-    _say(f"built {', '.join(build.programs)} in {time.monotonic() - started:.0f} s")
+    say(f"built {', '.join(build.programs)} in {time.monotonic() - started:.0f} s")
 
 
-def _go_build(module: str, packages: tuple[str, ...], ldflags: str = "-s -w") -> Callable[[Path], None]:
+def _go_build(module: str, packages: tuple[str, ...], ldflags: str = "-s -w", tags: str = "") -> Callable[[Path], None]:
     def compile_into(folder: Path) -> None:
-        options = ["-mod=readonly", "-trimpath", "-buildvcs=false", "-ldflags", ldflags]
+        options = ["-mod=readonly", "-trimpath", "-buildvcs=false", "-ldflags", ldflags, "-tags", tags]
         _run(["go", "build", *options, "-o", f"{folder}/", *packages], _MODULES / module)
 
     return compile_into
@@ -178,22 +178,6 @@ def _run(command: list[str], folder: Path, timeout_seconds: float = BUILD_TIMEOU
     return ran.stdout
 
 
-@contextmanager
-def _locked(path: Path, name: str) -> Iterator[None]:
-    with path.open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            _say(f"waiting for another run that builds {name} …")
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
-def _say(line: str) -> None:
-    sys.stderr.write(f"e2e: {line}\n")
-    sys.stderr.flush()
-
-
 KUBERNETES_VERSION = "1.36.3"
 
 KUBERNETES = Build(
@@ -215,5 +199,47 @@ COLLECTOR = Build(
     modules=("otelcol", "collector-builder"),
     compile=_compile_collector,
 )
-BUILDS = (ETCD, KUBERNETES, COLLECTOR)
+KUBERNETES_NODE = Build(
+    name="kubernetes-node",
+    version=KUBERNETES_VERSION,
+    programs=("kubelet", "kube-controller-manager", "kube-scheduler", "kube-proxy"),
+    modules=("kubernetes",),
+    compile=_go_build(
+        "kubernetes",
+        (
+            "k8s.io/kubernetes/cmd/kubelet",
+            "k8s.io/kubernetes/cmd/kube-controller-manager",
+            "k8s.io/kubernetes/cmd/kube-scheduler",
+            "k8s.io/kubernetes/cmd/kube-proxy",
+        ),
+        _stamps(KUBERNETES_VERSION),
+    ),
+)
+CONTAINERD = Build(
+    name="containerd",
+    version="2.4.2",
+    programs=("containerd", "containerd-shim-runc-v2", "ctr"),
+    modules=("containerd",),
+    compile=_go_build(
+        "containerd",
+        (
+            "github.com/containerd/containerd/v2/cmd/containerd",
+            "github.com/containerd/containerd/v2/cmd/containerd-shim-runc-v2",
+            "github.com/containerd/containerd/v2/cmd/ctr",
+        ),
+        tags="no_btrfs,no_zfs,no_devmapper",  # they need C libraries, and a test node needs overlayfs only
+    ),
+)
+COREDNS = Build(
+    name="coredns",
+    version="1.15.0",
+    programs=("coredns",),
+    modules=("coredns",),
+    compile=_go_build("coredns", ("github.com/coredns/coredns",)),
+)
+PAUSE = Build(name="pause", version="1", programs=("pause",), modules=("pause",), compile=_go_build("pause", (".",)))
+
+CONTROL_PLANE_BUILDS = (ETCD, KUBERNETES)
+NODE_BUILDS = (KUBERNETES_NODE, CONTAINERD, COREDNS, PAUSE)
+BUILDS = (*CONTROL_PLANE_BUILDS, COLLECTOR, *NODE_BUILDS)
 """Every build of the test bed; more of a cluster's parts are more entries here."""

@@ -14,8 +14,11 @@ Manifest = dict[str, Any]
 
 _COLLECTIONS = {
     ("v1", "Namespace"): "/api/v1/namespaces",
+    ("v1", "Node"): "/api/v1/nodes",
     ("v1", "Pod"): "/api/v1/namespaces/{namespace}/pods",
     ("v1", "ServiceAccount"): "/api/v1/namespaces/{namespace}/serviceaccounts",
+    ("v1", "Service"): "/api/v1/namespaces/{namespace}/services",
+    ("batch/v1", "Job"): "/apis/batch/v1/namespaces/{namespace}/jobs",
     (
         "admissionregistration.k8s.io/v1",
         "MutatingWebhookConfiguration",
@@ -92,6 +95,25 @@ class KubernetesClient:
             ApiError: There is none (404), or the server refuses.
         """
         return self._answer(self._http.get(f"{_collection(api_version, kind, namespace)}/{name}"))
+
+    def pods(self, namespace: str | None = None, *, label: str = "") -> list[Manifest]:
+        """The pods of a namespace, or of all, that carry a label (`key=value`)."""
+        collection = "/api/v1/pods" if namespace is None else _collection("v1", "Pod", namespace)
+        found: list[Manifest] = self._answer(self._http.get(collection, params={"labelSelector": label}))["items"]
+        return found
+
+    def log(self, pod: Manifest, container: str) -> str:
+        """What a container has written so far.
+
+        Raises:
+            ApiError: It has not started, or its node does not answer.
+        """
+        metadata = pod["metadata"]
+        path = f"{_collection('v1', 'Pod', metadata['namespace'])}/{metadata['name']}/log"
+        answer = self._http.get(path, params={"container": container})
+        if answer.is_error:
+            self._answer(answer)
+        return answer.text
 
     def delete(self, manifest: Manifest) -> None:
         """Deletes an object at once; one that is gone already is no error."""

@@ -4,13 +4,14 @@ import base64
 import json
 import ssl
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
 
-from tests.e2e.cluster.certificates import KeyPairFiles
+from tests.e2e.cluster.certificates import Authority, KeyPairFiles
 
 
 class KubeconfigError(Exception):
@@ -24,6 +25,22 @@ class Access:
     server: str
     tls: ssl.SSLContext
     token: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Identities:
+    """Gives each part of a cluster a certificate and the kubeconfig with it."""
+
+    authority: Authority
+    server: str
+    """The API server's URL."""
+
+    def kubeconfig(self, name: str, *, user: str, groups: Sequence[str] = ()) -> Path:
+        """A new kubeconfig, beside the authority's certificate, by which the API server knows a user and its groups."""
+        path = self.authority.folder / f"{name}.kubeconfig"
+        client = self.authority.client(name, user=user, groups=groups)
+        certificate_kubeconfig(path, self.server, self.authority.certificate_file, client)
+        return path
 
 
 def certificate_kubeconfig(path: Path, server: str, authority_file: Path, client: KeyPairFiles) -> None:
