@@ -4,8 +4,8 @@ Whatever carries a `request.uid` is answered with `allowed: true`, patched or no
 we cannot read, keeps a pod from starting. What carries none cannot be answered at all and is refused.
 """
 
-import base64
 import re
+from binascii import b2a_base64
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -124,9 +124,10 @@ def encode(uid: str, injection: Injection) -> bytes:
         "allowed": True,
         "auditAnnotations": {"outcome": decision.outcome, "reasons": ",".join(decision.reasons)},
     }
-    if injection.operations and decision.outcome is not Outcome.NONE:
+    if injection.patch and decision.outcome is not Outcome.NONE:
         answer["patchType"] = "JSONPatch"
-        answer["patch"] = base64.b64encode(orjson.dumps(injection.operations)).decode("ascii")
+        # Base64 needs no escaping, so it is not looked through again for what would.
+        answer["patch"] = orjson.Fragment(b'"%b"' % b2a_base64(injection.patch.encode(), newline=False))
     return _enveloped(answer)
 
 

@@ -6,7 +6,6 @@ equals sign and no `$`; what only the running pod knows stands as `$(NAME)` of a
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from urllib.parse import quote
 
 from floe_webhook import pod as pods
@@ -73,7 +72,6 @@ def literal(value: str) -> str:
     return value.replace("$", "$$")
 
 
-@lru_cache(maxsize=4096)  # names of containers and versions come again and again
 def encode(value: str) -> str:
     """Percent-encoded; `+` too, since some SDKs decode as forms do."""
     return quote(value, safe=_UNRESERVED)
@@ -144,7 +142,6 @@ def attributes_of(container: Document, identity: Identity) -> dict[str, str]:
     return found
 
 
-@lru_cache(maxsize=4096)
 def image_version(image: str) -> str:
     """`<tag>@<digest>`, `<digest>` or `<tag>`; empty for an image without either. A registry's port is no tag."""
     repository, _, digest = image.partition("@")

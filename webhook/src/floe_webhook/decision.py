@@ -17,11 +17,11 @@ us out, each limit keeps the sidecar out only; all of them are looked at, so tha
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from floe_webhook import pod as pods
-from floe_webhook.pod import Document
+from floe_webhook.pod import Document, Placed
 from floe_webhook.ports import DEFAULT_PORTS, Ports, free_ports
 from floe_webhook.reasons import Effect, Reason
 
@@ -66,11 +66,25 @@ class Facts:
         pod: The raw document.
         namespace: Its namespace; empty if that is not known yet, as in a file.
         namespace_label: The namespace's label `floe.dev/inject`; None without one.
+        labels, annotations, spec: Parts of the pod.
+        containers: Its named init containers and containers, the sidecar's own included.
     """
 
     pod: Document
     namespace: str
     namespace_label: str | None
+    labels: Document = field(init=False, repr=False, compare=False)
+    annotations: Document = field(init=False, repr=False, compare=False)
+    spec: Document = field(init=False, repr=False, compare=False)
+    containers: tuple[Placed, ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        # Read once: nearly every rule asks for one of them.
+        metadata, spec = pods.mapping(self.pod, "metadata"), pods.mapping(self.pod, "spec")
+        object.__setattr__(self, "labels", pods.mapping(metadata, "labels"))
+        object.__setattr__(self, "annotations", pods.mapping(metadata, "annotations"))
+        object.__setattr__(self, "spec", spec)
+        object.__setattr__(self, "containers", tuple(pods.placed(spec)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +100,9 @@ Rule = Callable[[Facts, Rules], Reason | None]
 
 def decide(facts: Facts, rules: Rules) -> Decision:
     """The decision by the table above, the vetoes and the limits; see the module's docstring."""
-    reasons = tuple(reason for rule in RULES if (reason := rule(facts, rules)) is not None)
+    reasons = tuple([reason for rule in RULES if (reason := rule(facts, rules)) is not None])
+    if not reasons:
+        return Decision(Outcome.FULL)
     effects = {reason.effect for reason in reasons}
     if Effect.NOT_INJECTED in effects:
         return Decision(Outcome.NONE, reasons)
@@ -97,7 +113,7 @@ def decide(facts: Facts, rules: Rules) -> Decision:
 
 def opted_in(facts: Facts, _: Rules) -> Reason | None:
     """The table of labels."""
-    own = pods.labels(facts.pod).get(pods.INJECT_LABEL)
+    own = facts.labels.get(pods.INJECT_LABEL)
     if own is not None:
         word = str(own)
         return None if word in YES else Reason.POD_OPTED_OUT if word in NO else Reason.POD_LABEL_UNKNOWN
@@ -113,20 +129,20 @@ def namespace_excluded(facts: Facts, rules: Rules) -> Reason | None:
 
 def mirror_pod(facts: Facts, _: Rules) -> Reason | None:
     """The API server refuses changes to mirror pods."""
-    return Reason.MIRROR_POD if "kubernetes.io/config.mirror" in pods.annotations(facts.pod) else None
+    return Reason.MIRROR_POD if "kubernetes.io/config.mirror" in facts.annotations else None
 
 
 def cluster_critical(facts: Facts, _: Rules) -> Reason | None:
     """system-cluster-critical and system-node-critical."""
-    priority = pods.text(facts.pod, "spec", "priorityClassName")
+    priority = pods.text(facts.spec, "priorityClassName")
     return Reason.CLUSTER_CRITICAL if priority.startswith("system-") else None
 
 
 def already_injected(facts: Facts, _: Rules) -> Reason | None:
     """By whomever: two relays in one pod would fight for one port."""
-    if pods.INJECTED_LABEL in pods.labels(facts.pod):
+    if pods.INJECTED_LABEL in facts.labels:
         return Reason.ALREADY_INJECTED
-    if any(container["name"] == pods.SIDECAR_NAME for container in pods.all_containers(facts.pod)):
+    if pods.SIDECAR_NAME in {container.name for container in facts.containers}:
         return Reason.ALREADY_INJECTED
     return None
 
@@ -138,19 +154,18 @@ def backend_named(_: Facts, rules: Rules) -> Reason | None:
 
 def host_network(facts: Facts, _: Rules) -> Reason | None:
     """On the node's network 127.0.0.1 is shared by all such pods of the node."""
-    return Reason.HOST_NETWORK if pods.mapping(facts.pod, "spec").get("hostNetwork") is True else None
+    return Reason.HOST_NETWORK if facts.spec.get("hostNetwork") is True else None
 
 
 def windows(facts: Facts, _: Rules) -> Reason | None:
     """The sidecar's security context is valid for Linux only."""
-    spec = pods.mapping(facts.pod, "spec")
-    named = (pods.text(spec, "os", "name"), pods.text(spec, "nodeSelector", "kubernetes.io/os"))
+    named = (pods.text(facts.spec, "os", "name"), pods.text(facts.spec, "nodeSelector", "kubernetes.io/os"))
     return Reason.WINDOWS if "windows" in named else None
 
 
 def environment_only_asked(facts: Facts, _: Rules) -> Reason | None:
     """The pod's own choice."""
-    asked = pods.annotations(facts.pod).get(pods.ENVIRONMENT_ONLY_ANNOTATION)
+    asked = facts.annotations.get(pods.ENVIRONMENT_ONLY_ANNOTATION)
     if asked is None or str(asked) in NO:
         return None
     return Reason.ENVIRONMENT_ONLY_ASKED if str(asked) in YES else Reason.ANNOTATION_INVALID
@@ -165,14 +180,14 @@ def sidecar_wanted(_: Facts, rules: Rules) -> Reason | None:
 
 def volume_names_free(facts: Facts, _: Rules) -> Reason | None:
     """Names of volumes are unique in a pod, or the API server refuses it."""
-    volumes = pods.entries(pods.mapping(facts.pod, "spec"), "volumes")
+    volumes = pods.entries(facts.spec, "volumes")
     taken = any(pods.text(volume, "name") in pods.VOLUME_NAMES for volume in volumes)
     return Reason.NAME_TAKEN if taken else None
 
 
 def port_free(facts: Facts, rules: Rules) -> Reason | None:
     """Two listeners on one port: the second one crashes, and it may be the user's."""
-    return Reason.NO_FREE_PORT if free_ports(facts.pod, rules.ports) is None else None
+    return Reason.NO_FREE_PORT if free_ports(facts.containers, rules.ports) is None else None
 
 
 RULES: tuple[Rule, ...] = (

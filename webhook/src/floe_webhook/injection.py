@@ -5,13 +5,15 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import jsonpatch
+import orjson
 
 from floe_webhook import __version__
 from floe_webhook import pod as pods
+from floe_webhook.additions import json_text
 from floe_webhook.decision import Decision, Facts, Outcome
 from floe_webhook.environment import KnownKeys
 from floe_webhook.owners import Owner
-from floe_webhook.patch import Operation, operations
+from floe_webhook.patch import Operation, operations, texts
 from floe_webhook.plan import Plan, build
 from floe_webhook.profile import Profile
 from floe_webhook.reasons import Reason
@@ -20,10 +22,20 @@ from floe_webhook.removal import record_of, removal
 
 @dataclass(frozen=True, slots=True)
 class Injection:
-    """What was planned for a pod, and the operations that do it; none if there is nothing left to do."""
+    """What was planned for a pod, and what does it.
+
+    Attributes:
+        patch: The operations, a JSON array (RFC 6902); empty text if there is nothing left to do.
+    """
 
     plan: Plan
-    operations: list[Operation]
+    patch: str
+
+    @property
+    def operations(self) -> list[Operation]:
+        """The patch's operations."""
+        found: list[Operation] = orjson.loads(self.patch) if self.patch else []
+        return found
 
 
 def inject(
@@ -47,22 +59,27 @@ def inject(
         owner: The workload, where the caller knows it.
         known_keys: Keys of ConfigMaps and Secrets that the caller has seen.
     """
-    record = record_of(facts.pod) if pods.INJECTED_LABEL in pods.labels(facts.pod) else None
+    record = record_of(facts.pod) if pods.INJECTED_LABEL in facts.labels else None
     if record is None:
         plan = build(facts, profile, owner=owner, known_keys=known_keys)
-        return Injection(plan, operations(plan, path))
+        return Injection(plan, _patch(texts(plan, path)))
     if (record.get("version"), record.get("profile")) != (__version__, profile.identity):
-        return Injection(_none(facts, Reason.INJECTED_OTHERWISE), [])
+        return Injection(_none(facts, Reason.INJECTED_OTHERWISE), "")
     try:
         before = _apply(facts.pod, removal(facts.pod, record))
         plan = build(replace(facts, pod=before), profile, owner=owner, known_keys=known_keys)
         nothing_to_do = plan.decision.outcome is Outcome.NONE or _apply(before, operations(plan)) == facts.pod
     except (jsonpatch.JsonPatchException, jsonpatch.JsonPointerException, TypeError, ValueError, KeyError):
         # Somebody has changed the record; what it says of the pod is not true any more.
-        return Injection(_none(facts, Reason.INJECTED_OTHERWISE), [])
+        return Injection(_none(facts, Reason.INJECTED_OTHERWISE), "")
     if nothing_to_do:
-        return Injection(_none(facts, Reason.ALREADY_INJECTED), [])
-    return Injection(plan, removal(facts.pod, record, path) + operations(plan, path))
+        return Injection(_none(facts, Reason.ALREADY_INJECTED), "")
+    taken_out = [json_text(operation) for operation in removal(facts.pod, record, path)]
+    return Injection(plan, _patch(taken_out + texts(plan, path)))
+
+
+def _patch(each: Sequence[str]) -> str:
+    return f"[{','.join(each)}]" if each else ""
 
 
 def _none(facts: Facts, reason: Reason) -> Plan:

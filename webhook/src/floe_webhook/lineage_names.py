@@ -7,7 +7,6 @@ The parent run goes into OPENLINEAGE_CONTEXT, because a namespace may hold `/` a
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import lru_cache
 
 import orjson
 
@@ -53,7 +52,6 @@ def lineage_names(pod: Document, identity: Identity, template: str, parts: Names
     return replace(names, reasons=tuple(reasons)) if reasons else names
 
 
-@lru_cache(maxsize=4096)  # the same workloads come again and again
 def _names(template: str, parts: NamespaceParts, job: str | None, namespace: str) -> tuple[LineageNames, bool]:
     """The names without anything to say about them, and whether the template could be filled."""
     complete = True

@@ -60,7 +60,7 @@ class Metrics:
         self._requests[decision.outcome].inc()
         for reason in decision.reasons:
             self._reasons[reason].inc()
-        if injection.operations:
+        if injection.patch:
             self._patch.observe(response_bytes)
         self._duration.observe(seconds)
 

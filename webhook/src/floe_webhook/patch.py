@@ -1,27 +1,37 @@
-"""A plan as RFC 6902 operations on the raw document, and the way back.
+"""A plan as RFC 6902 operations on the raw document.
 
 Only `add` operations, one for each addition, in time linear in what is added: no generic comparison of documents, which
-is slow and drops fields that it does not know (injection.md §3, 7 and 26).
+is slow and drops fields that it does not know (injection.md §3, 7 and 26). They are written as text at once, from the
+text that each addition already has.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import orjson
+
 from floe_webhook import pod as pods
+from floe_webhook.additions import Addition, json_text
 from floe_webhook.plan import ContainerPlan, Plan
 
 Operation = dict[str, Any]
 
 
 def operations(plan: Plan, path: Sequence[str] = ()) -> list[Operation]:
-    """The operations that carry out a plan.
+    """The operations that carry out a plan; see `texts`."""
+    found: list[Operation] = orjson.loads(f"[{','.join(texts(plan, path))}]")
+    return found
+
+
+def texts(plan: Plan, path: Sequence[str] = ()) -> list[str]:
+    """The operations that carry out a plan, each as JSON.
 
     Args:
         plan: What is added to the pod.
         path: Keys that lead from the document to the pod or pod template.
     """
     prefix = "".join(f"/{escape(key)}" for key in path)
-    found: list[Operation] = []
+    found: list[str] = []
     for container in plan.containers:
         found += _environment(container, f"{prefix}/spec/{container.kind}/{container.position}")
     # Positions above are those of the pod as it came, so the sidecar takes the first place after them.
@@ -32,7 +42,7 @@ def operations(plan: Plan, path: Sequence[str] = ()) -> list[Operation]:
     if plan.labels is not None or plan.annotations is not None:
         metadata = pods.mapping(plan.pod, "metadata")
         if not isinstance(plan.pod.get("metadata"), Mapping):
-            found.append(_add(f"{prefix}/metadata", {}))
+            found.append(_add(f"{prefix}/metadata", "{}"))
         found += _merge(metadata, "labels", plan.labels or {}, f"{prefix}/metadata")
         found += _merge(metadata, "annotations", plan.annotations or {}, f"{prefix}/metadata")
     return found
@@ -43,33 +53,38 @@ def escape(key: str) -> str:
     return key.replace("~", "~0").replace("/", "~1")
 
 
-def _environment(container: ContainerPlan, path: str) -> Iterator[Operation]:
+def _environment(container: ContainerPlan, path: str) -> Iterator[str]:
     environment = container.environment
     if environment.merge is not None:
-        yield _add(f"{path}/env/{environment.merge.position}/value", environment.merge.value)
+        yield _add(f"{path}/env/{environment.merge.position}/value", json_text(environment.merge.value))
     entries = [variable.entry for variable in environment.variables]
     if not entries:
         return
     if container.document.get("env") is None:
-        yield _add(f"{path}/env", entries)
+        yield _add(f"{path}/env", _list(entries))
         return
     for position, entry in enumerate(entries):
-        yield _add(f"{path}/env/{position}", entry)
+        yield _add(f"{path}/env/{position}", entry.text)
 
 
 def _insert(
-    document: Mapping[str, Any], key: str, entries: Sequence[Mapping[str, Any]], path: str, *, position: str
-) -> list[Operation]:
+    document: Mapping[str, Any], key: str, entries: Sequence[Addition], path: str, *, position: str
+) -> list[str]:
     if document.get(key) is None:
-        return [_add(f"{path}/{key}", list(entries))]
-    return [_add(f"{path}/{key}/{position}", entry) for entry in entries]
+        return [_add(f"{path}/{key}", _list(entries))]
+    return [_add(f"{path}/{key}/{position}", entry.text) for entry in entries]
 
 
-def _merge(document: Mapping[str, Any], key: str, added: Mapping[str, str], path: str) -> list[Operation]:
+def _merge(document: Mapping[str, Any], key: str, added: Mapping[str, str], path: str) -> list[str]:
     if document.get(key) is None:
-        return [_add(f"{path}/{key}", dict(added))]
-    return [_add(f"{path}/{key}/{escape(name)}", value) for name, value in added.items()]
+        return [_add(f"{path}/{key}", json_text(added))]
+    return [_add(f"{path}/{key}/{escape(name)}", json_text(value)) for name, value in added.items()]
 
 
-def _add(path: str, value: object) -> Operation:
-    return {"op": "add", "path": path, "value": value}
+def _list(entries: Sequence[Addition]) -> str:
+    return f"[{','.join([entry.text for entry in entries])}]"
+
+
+def _add(path: str, value: str) -> str:
+    # Paths are made of Kubernetes' and our own names, in which nothing has to be escaped for JSON.
+    return f'{{"op":"add","path":"{path}","value":{value}}}'

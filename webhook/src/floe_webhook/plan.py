@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from functools import lru_cache
 
 import orjson
 
 from floe_webhook import __version__
 from floe_webhook import pod as pods
+from floe_webhook.additions import Addition, json_text
 from floe_webhook.attributes import identity_of
 from floe_webhook.decision import Decision, Facts, Outcome, decide
 from floe_webhook.environment import ContainerEnvironment, KnownKeys, Shared, environments
@@ -52,8 +53,8 @@ class Plan:
     pod: Document
     decision: Decision
     containers: tuple[ContainerPlan, ...] = ()
-    sidecar: Mapping[str, Any] | None = None
-    volumes: tuple[Mapping[str, Any], ...] = ()
+    sidecar: Addition | None = None
+    volumes: tuple[Addition, ...] = ()
     labels: Mapping[str, str] | None = None
     annotations: Mapping[str, str] | None = None
 
@@ -72,17 +73,17 @@ def build(facts: Facts, profile: Profile, *, owner: Owner | None = None, known_k
         return Plan(facts.pod, decision)
     reasons = list(decision.reasons)
     pod = facts.pod
-    ports = free_ports(pod, profile.rules.ports)
+    ports = free_ports(facts.containers, profile.rules.ports)
     sidecar = profile.sidecar if decision.outcome is Outcome.FULL else None
     if sidecar is not None and ports is not None and ports != sidecar.ports:
         reasons.append(Reason.PORT_MOVED)
-    shared, names = _shared(facts, profile, ports if sidecar else None, workload_of(pod, owner), known_keys or {})
+    shared, names = _shared(facts, profile, ports if sidecar else None, owner, known_keys or {})
     reasons += names.reasons if names else ()
-    chosen, told = select(pod, profile.containers)
+    chosen, told = select(facts.containers, facts.annotations, profile.containers)
     reasons += told
     if not chosen:
         return Plan(pod, Decision(Outcome.NONE, (*reasons, Reason.NO_CONTAINER_SELECTED)))
-    found = environments([container for _, _, _, container in chosen], shared)
+    found = environments([container.document for container in chosen], shared)
     planned = tuple(ContainerPlan(*selected, environment) for selected, environment in zip(chosen, found, strict=True))
     reasons += [reason for container in planned for reason in container.environment.reasons]
     final = Decision(decision.outcome, tuple(dict.fromkeys(reasons)))
@@ -104,11 +105,47 @@ def build(facts: Facts, profile: Profile, *, owner: Owner | None = None, known_k
 def _shared(
     facts: Facts, profile: Profile, ports: Ports | None, owner: Owner | None, known_keys: KnownKeys
 ) -> tuple[Shared, LineageNames | None]:
-    pod = facts.pod
+    """What all containers are told alike; known from the last pod of the workload where it follows from the metadata.
+
+    `ports` are the sidecar's; None without one.
+    """
+    if owner is None and not known_keys:
+        try:
+            text = orjson.dumps(facts.pod.get("metadata"), option=_JSON_ALONE)
+        except TypeError:
+            text = b""  # a file's metadata, which may be more than JSON
+        if 0 < len(text) <= _LONGEST_METADATA:
+            return _shared_of_workload(text, facts.namespace, profile, ports)
+    return _shared_of(facts.pod, facts.namespace, profile, ports, owner=owner, known_keys=known_keys)
+
+
+_JSON_ALONE = orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_SUBCLASS
+
+# A client decides how long metadata are that come in; what is kept must not grow by that.
+_LONGEST_METADATA = 4096
+
+
+@lru_cache(maxsize=512)
+def _shared_of_workload(
+    metadata: bytes, namespace: str, profile: Profile, ports: Ports | None
+) -> tuple[Shared, LineageNames | None]:
+    """The same for all pods of a workload: what their names do not share, only the kubelet fills in."""
+    return _shared_of({"metadata": orjson.loads(metadata)}, namespace, profile, ports, owner=None, known_keys={})
+
+
+def _shared_of(
+    pod: Document,
+    namespace: str,
+    profile: Profile,
+    ports: Ports | None,
+    *,
+    owner: Owner | None,
+    known_keys: KnownKeys,
+) -> tuple[Shared, LineageNames | None]:
     identity = identity_of(
         pod,
-        namespace=facts.namespace,
-        owner=owner,
+        namespace=namespace,
+        owner=workload_of(pod, owner),
         environment=profile.environment,
         use_labels=profile.use_labels,
     )
@@ -141,8 +178,7 @@ def _record(
     groups: dict[tuple[str, tuple[str, ...]], list[str]] = {}
     merged: dict[str, int | None] = {}
     for container in planned:
-        variables = tuple(variable.name for variable in container.environment.variables)
-        if variables:
+        if variables := container.environment.names:
             groups.setdefault((_state(container.document, "env"), variables), []).append(container.name)
         if container.environment.merge is not None:
             merged[container.name] = container.environment.merge.kept
@@ -157,7 +193,7 @@ def _record(
         "merged": merged,
         "lists": dict(_lists(pod, with_sidecar=with_sidecar)),
     }
-    return orjson.dumps({key: value for key, value in record.items() if value}).decode()
+    return json_text({key: value for key, value in record.items() if value})
 
 
 def _lists(pod: Document, *, with_sidecar: bool) -> Iterator[tuple[str, str]]:

@@ -5,7 +5,7 @@ A document may hold anything; an accessor answers with something empty where a f
 
 from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 Document = Mapping[str, Any]
 
@@ -75,6 +75,23 @@ def labels(pod: Document) -> Document:
 def annotations(pod: Document) -> Document:
     """`metadata.annotations`."""
     return mapping(pod, "metadata", "annotations")
+
+
+class Placed(NamedTuple):
+    """A container and where it stands; `kind` is `containers` or `initContainers`."""
+
+    kind: str
+    position: int
+    name: str
+    document: Document
+
+
+def placed(spec: Document) -> Iterator[Placed]:
+    """The init containers and the containers that have a name."""
+    for kind in ("initContainers", "containers"):
+        for position, container in enumerate(entries(spec, kind)):
+            if name := text(container, "name"):
+                yield Placed(kind, position, name, container)
 
 
 def containers(pod: Document, kind: str) -> Iterator[tuple[int, str, Document]]:

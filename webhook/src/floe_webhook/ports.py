@@ -1,9 +1,10 @@
 """Which ports the sidecar takes, so that it does not fight with a container that declares one of them."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from floe_webhook import pod as pods
-from floe_webhook.pod import Document
+from floe_webhook.pod import Placed
 
 CANDIDATES = 32
 """How many ports, from the wanted one upwards, are looked at."""
@@ -23,12 +24,12 @@ DEFAULT_PORTS = Ports(application=4327, health=4328)
 """Those of the manifest's and the sidecar's own defaults; a test compares them."""
 
 
-def free_ports(pod: Document, wanted: Ports) -> Ports | None:
+def free_ports(containers: Iterable[Placed], wanted: Ports) -> Ports | None:
     """The wanted ports, each moved up past the ports that containers declare; None if all candidates are declared."""
     declared = {
         number
-        for container in pods.all_containers(pod)
-        for port in pods.entries(container, "ports")
+        for container in containers
+        for port in pods.entries(container.document, "ports")
         if isinstance(number := pods.mapping(port).get("containerPort"), int)
     }
     if not declared:

@@ -55,9 +55,9 @@ class SidecarProfile:
     delivery: SidecarDelivery
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Profile:
-    """Everything that is the same for all pods.
+    """Everything that is the same for all pods; each is its own key for what is made of it (`plan`).
 
     Attributes:
         identity: Names the manifest's content; stands in each pod that was injected by it.
@@ -179,7 +179,7 @@ def _secrets(manifest: Manifest, choice: PluginChoice | None) -> SecretOf:
             f"The manifest does not say which Secret holds the credential {name}.",
             where=f"credentials.{name}",
             remedy=f"Add `credentials: {{{name}: {{secret: <name of the Secret>, key: <its key>}}}}`.",
-            details={"missing": name},
+            details={"variable": name},
         )
 
     return secret_of

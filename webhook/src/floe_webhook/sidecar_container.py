@@ -13,6 +13,7 @@ from typing import Any
 
 from floe_sidecar.settings import Variable as SidecarVariable
 from floe_webhook import pod as pods
+from floe_webhook.additions import Addition
 from floe_webhook.pod import Document
 from floe_webhook.ports import Ports
 from floe_webhook.profile import SidecarProfile
@@ -31,7 +32,7 @@ _UNITS = {
 }  # fmt: skip
 
 
-def sidecar_container(pod: Document, sidecar: SidecarProfile, ports: Ports) -> Mapping[str, Any]:
+def sidecar_container(pod: Document, sidecar: SidecarProfile, ports: Ports) -> Addition:
     """The native sidecar (KEP-753): an init container that keeps running beside the others and ends after them."""
     grace = pods.mapping(pod, "spec").get("terminationGracePeriodSeconds")
     seconds = grace if isinstance(grace, int) else _GRACE_SECONDS
@@ -49,9 +50,7 @@ class ResourceNeeds(Enum):
 
 # Few pods differ in what their sidecar is like; what is made once is only read from then on.
 @lru_cache(maxsize=256)
-def _container(
-    sidecar: SidecarProfile, ports: Ports, shutdown_seconds: float, needs: ResourceNeeds
-) -> Mapping[str, Any]:
+def _container(sidecar: SidecarProfile, ports: Ports, shutdown_seconds: float, needs: ResourceNeeds) -> Addition:
     mounts = [
         {"name": pods.SPOOL_VOLUME, "mountPath": SPOOL_DIRECTORY},
         # The API server mounts the service account's token into every container that has nothing at this path.
@@ -59,7 +58,7 @@ def _container(
     ]
     if sidecar.delivery.credential is not None:
         mounts.append({"name": pods.CREDENTIALS_VOLUME, "mountPath": CREDENTIALS_DIRECTORY, "readOnly": True})
-    return {
+    document = {
         "name": pods.SIDECAR_NAME,
         "image": sidecar.image,
         "imagePullPolicy": sidecar.image_pull_policy,
@@ -81,10 +80,11 @@ def _container(
         "terminationMessagePolicy": "File",
         "volumeMounts": mounts,
     }
+    return Addition(document)
 
 
 @lru_cache(maxsize=16)
-def volumes(sidecar: SidecarProfile) -> tuple[Mapping[str, Any], ...]:
+def volumes(sidecar: SidecarProfile) -> tuple[Addition, ...]:
     """The spool, an empty folder in the token's place, and the credential's Secret, which may be missing."""
     found: list[dict[str, Any]] = [
         {"name": pods.SPOOL_VOLUME, "emptyDir": {"sizeLimit": sidecar.spool_size}},
@@ -98,7 +98,7 @@ def volumes(sidecar: SidecarProfile) -> tuple[Mapping[str, Any], ...]:
             "optional": True,
         }
         found.append({"name": pods.CREDENTIALS_VOLUME, "secret": secret})
-    return tuple(found)
+    return tuple(Addition(volume) for volume in found)
 
 
 def resource_needs(pod: Document) -> ResourceNeeds:

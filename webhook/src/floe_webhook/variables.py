@@ -1,10 +1,9 @@
 """One variable of ours: the entry as it stands in a container's `env`, what it refers to, and where it comes from."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from floe_core.credentials import SecretKey
+from floe_webhook.additions import Addition
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +18,7 @@ class Variable:
     """
 
     name: str
-    entry: Mapping[str, Any]
+    entry: Addition
     needs: tuple[str, ...]
     source: str
 
@@ -37,17 +36,17 @@ class Variable:
 
 def plain(name: str, value: str, *, source: str, needs: tuple[str, ...] = ()) -> Variable:
     """A variable with a text, in which `$(NAME)` stands for each of `needs`."""
-    return Variable(name, {"name": name, "value": value}, needs, source)
+    return Variable(name, Addition({"name": name, "value": value}), needs, source)
 
 
 def from_field(name: str, path: str, *, source: str) -> Variable:
     """A variable that the kubelet fills from the pod's own fields."""
     # apiVersion is written out because the API server adds it: a second look at the pod must find it unchanged.
     field = {"apiVersion": "v1", "fieldPath": path}
-    return Variable(name, {"name": name, "valueFrom": {"fieldRef": field}}, (), source)
+    return Variable(name, Addition({"name": name, "valueFrom": {"fieldRef": field}}), (), source)
 
 
 def from_secret(name: str, secret: SecretKey, *, source: str) -> Variable:
     """A variable from a Secret of the pod's namespace; a missing Secret or key never stops a pod."""
     selector = {"name": secret.secret, "key": secret.key, "optional": True}
-    return Variable(name, {"name": name, "valueFrom": {"secretKeyRef": selector}}, (), source)
+    return Variable(name, Addition({"name": name, "valueFrom": {"secretKeyRef": selector}}), (), source)

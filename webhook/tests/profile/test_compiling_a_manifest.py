@@ -137,7 +137,7 @@ def test_telemetry_through_the_sidecar_stays_in_the_pod() -> None:
 def test_a_credential_that_the_manifest_maps_to_no_secret_is_an_error_that_names_it() -> None:
     with pytest.raises(ConfigurationError) as error:
         profile(credentials={})
-    assert error.value.details == {"missing": "LINEAGE_KEY"}
+    assert error.value.details == {"variable": "LINEAGE_KEY"}
 
 
 @pytest.mark.requirement("HOUSE-7", "HOUSE-8")
