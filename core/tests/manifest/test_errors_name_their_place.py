@@ -1,6 +1,7 @@
 """Every mistake in a manifest is told with its line, column and path, and with what was probably meant."""
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -97,13 +98,16 @@ def test_a_rule_that_names_no_channel_is_refused_with_the_known_ones() -> None:
     [
         (
             "",
-            "x:1:1: One mapping of keys to values is expected here, there is nothing. Begin with `apiVersion: floe.dev/v1`.",
+            "x:1:1: One mapping of keys to values is expected here, not nothing. Begin with `apiVersion: floe.dev/v1`.",
         ),
         ("- a\n", "x:1:1: One mapping"),
-        ("a: 1\n---\nb: 2\n", "there is 2 document(s)"),
+        ("a: 1\n---\nb: 2\n", "not 2 documents"),
+        ("hello\n", "not a single value"),
         ("a: [1\n", "x:2:1: This is not valid YAML"),
         ("a: 1\na: 2\n", 'x:2:1: This is not valid YAML: found duplicate key "a".'),
-        ("a: \x00\n", "x: This is not YAML"),
+        ("a: 1\nb: \x00\n", "x:2:4: This is not YAML: the character U+0000 may not stand in it."),
+        ("a: " + "[" * 5000 + "]" * 5000, "nested too deeply"),
+        ("metadata: {name: !!python/object/apply:os.system [echo]}\n", "`metadata.name`: Input should be"),
         ("&root\na: *root\n", "nested too deeply"),
     ],
 )
@@ -111,6 +115,28 @@ def test_a_text_that_is_no_mapping_is_refused_with_its_place(text: str, expected
     with pytest.raises(FloeError) as caught:
         parse_manifest(text, file="x")
     assert expected in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param(
+            "a0: &a0 [x,x,x,x,x,x,x,x,x]\n"
+            + "".join(f"a{i}: &a{i} [{','.join([f'*a{i - 1}'] * 9)}]\n" for i in range(1, 12)),
+            id="aliases that make a kilobyte into billions of parts",
+        ),
+    ],
+)
+def test_a_document_that_aliases_blow_up_is_refused_at_once(text: str) -> None:
+    started = time.process_time()
+    with pytest.raises(ValidationError, match="more than 100000 parts"):
+        parse_manifest(text, file="x")
+    assert time.process_time() - started < 10
+
+
+def test_a_file_without_an_end_is_not_read_to_its_end() -> None:
+    with pytest.raises(ConfigurationError, match="larger than 1 MiB"):
+        load_manifest(Path("/dev/zero"))
 
 
 def test_a_duplicate_keys_values_are_not_told() -> None:

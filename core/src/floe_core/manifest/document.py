@@ -3,7 +3,7 @@
 Knows YAML and nothing of manifests, so that other documents of ours can be read with the same care.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.reader import ReaderError
 from ruamel.yaml.scalarbool import ScalarBoolean
 
 from floe_core.errors import ConfigurationError, Location, ValidationError
@@ -20,6 +21,7 @@ KeyPath = tuple[str | int, ...]
 
 _MAX_BYTES = 1024 * 1024
 _MAX_DEPTH = 64
+_MAX_PARTS = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,8 @@ def read_text(path: Path) -> str:
     """
     where = Location(str(path))
     try:
-        content = path.read_bytes()
+        with path.open("rb") as stream:  # a device or a pipe may have no end
+            content = stream.read(_MAX_BYTES + 1)
     except OSError as error:
         raise ConfigurationError(
             f"The file cannot be read: {error.strerror}.", where=where, remedy="Check the path and its permissions."
@@ -98,17 +101,29 @@ def parse_document(text: str, *, file: str, begin_with: str | None = None) -> Do
         documents = list(YAML(typ="rt").load_all(text))
     except MarkedYAMLError as error:
         raise _malformed(error, file) from None
+    except ReaderError as error:
+        raise _unreadable(error, text, file) from None
     except (YAMLError, ValueError) as error:
         raise ValidationError(f"This is not YAML: {error}.", where=Location(file)) from None
+    except RecursionError:
+        raise _too_deep(Location(file)) from None
     if len(documents) != 1 or not isinstance(documents[0], CommentedMap):
-        found = "nothing" if not documents or documents[0] is None else f"{len(documents)} document(s)"
         raise ValidationError(
-            f"One mapping of keys to values is expected here, there is {found}.",
+            f"One mapping of keys to values is expected here, not {_named(documents)}.",
             where=Location(file, 1, 1),
             remedy=f"Begin with `{begin_with}`." if begin_with else "Write `key: value` lines.",
         )
-    positions: dict[KeyPath, tuple[int, int]] = {(): (1, 1), **dict(_positions(documents[0], (), file))}
+    positions = _all_positions(documents[0], file)
     return Document(file, _plain(documents[0]), positions)
+
+
+def _named(documents: Sequence[Any]) -> str:
+    """What a text holds in place of one mapping."""
+    if len(documents) > 1:
+        return f"{len(documents)} documents"
+    if not documents or documents[0] is None:
+        return "nothing"
+    return "a list" if isinstance(documents[0], CommentedSeq) else "a single value"
 
 
 def _malformed(error: MarkedYAMLError, file: str) -> ValidationError:
@@ -119,21 +134,52 @@ def _malformed(error: MarkedYAMLError, file: str) -> ValidationError:
     return ValidationError(f"This is not valid YAML: {problem}.", where=where)
 
 
-def _positions(node: Any, path: KeyPath, file: str) -> Iterator[tuple[KeyPath, tuple[int, int]]]:
+def _unreadable(error: ReaderError, text: str, file: str) -> ValidationError:
+    """A character that no YAML text may hold, such as NUL; `position` counts characters."""
+    before = text[: error.position]
+    where = Location(file, before.count("\n") + 1, error.position - before.rfind("\n"))
+    return ValidationError(
+        f"This is not YAML: the character U+{ord(text[error.position]):04X} may not stand in it.",
+        where=where,
+        remedy='Check that it is the right file; write a special character as "\\x…".',
+    )
+
+
+def _too_deep(where: Location) -> ValidationError:
+    return ValidationError("The document is nested too deeply.", where=where, remedy="Check that it is the right one.")
+
+
+def _all_positions(content: CommentedMap, file: str) -> dict[KeyPath, tuple[int, int]]:
+    """The place of each part; ends a document that aliases make many times larger than its text."""
+    positions: dict[KeyPath, tuple[int, int]] = {(): (1, 1)}
+    for count, (path, place) in enumerate(_positions(content, (), file)):
+        if count >= _MAX_PARTS:
+            raise ValidationError(
+                f"The document has more than {_MAX_PARTS} parts.",
+                where=Location(file, path=str(path[0])),
+                remedy="Check that it is the right one, and what its aliases (`*name`) repeat.",
+            )
+        if place is not None:
+            positions[path] = place
+    return positions
+
+
+def _positions(node: Any, path: KeyPath, file: str) -> Iterator[tuple[KeyPath, tuple[int, int] | None]]:
+    """Each part with its place; None for what has no place of its own: a merged key (`<<`), a tagged list's entry."""
     if len(path) > _MAX_DEPTH:  # also ends a document that contains itself through an alias
-        raise ValidationError("The document is nested too deeply.", where=Location(file, path=str(path[0])))
+        raise _too_deep(Location(file, path=str(path[0])))
+    parts: Iterable[tuple[Any, str | int, Any]]
     if isinstance(node, CommentedMap):
-        for key, entry in node.items():
-            step = (*path, str(key))
-            if key in (node.lc.data or {}):  # a merged key (`<<`) has no position of its own
-                line, column = node.lc.key(key)
-                yield step, (line + 1, column + 1)
-            yield from _positions(entry, step, file)
+        parts = ((key, str(key), entry) for key, entry in node.items())
     elif isinstance(node, CommentedSeq):
-        for index, entry in enumerate(node):
-            line, column = node.lc.item(index)
-            yield (*path, index), (line + 1, column + 1)
-            yield from _positions(entry, (*path, index), file)
+        parts = ((index, index, entry) for index, entry in enumerate(node))
+    else:
+        return
+    known = node.lc.data or {}
+    for key, step, entry in parts:
+        mark = known.get(key)
+        yield (*path, step), (mark[0] + 1, mark[1] + 1) if mark else None
+        yield from _positions(entry, (*path, step), file)
 
 
 def _plain(node: Any) -> Any:
