@@ -44,11 +44,12 @@ class FloeSettings(BaseSettings):
 
     model_config = SettingsConfigDict(
         frozen=True,
+        hide_input_in_errors=True,
         extra="ignore",
         case_sensitive=True,
         env_ignore_empty=True,
         env_file=ENVIRONMENT_FILE,
-        env_file_encoding="utf-8",
+        env_file_encoding="utf-8-sig",
         populate_by_name=True,
     )
 
@@ -82,12 +83,31 @@ class FloeSettings(BaseSettings):
         return init_settings, env_settings, dotenv_settings, ProjectFileSource(settings_cls, PROJECT_FILE)
 
 
+class _GivenSettings(FloeSettings):
+    """Settings whose sources have been read; no file is looked at again."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003 - pydantic-settings' signature
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - as above
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - as above
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - as above
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """What the constructor is given, and nothing else."""
+        return (init_settings,)
+
+
 class ProjectFileSource(PydanticBaseSettingsSource):
     """The settings in a project's `floe.yaml`; its other keys belong to the project and are left alone."""
 
     def __init__(self, settings_cls: type[BaseSettings], path: Path) -> None:
         super().__init__(settings_cls)
-        self._document = parse_document(read_text(path), file=str(path)) if path.is_file() else None
+        text = read_text(path) if path.is_file() else ""
+        # A file that holds nothing but comments is a project without settings.
+        named = any(line.strip() and not line.lstrip().startswith("#") for line in text.splitlines())
+        self._document = parse_document(text, file=str(path)) if named else None
 
     def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:  # noqa: ARG002 - as inherited
         """A setting's value under its own name."""
@@ -159,6 +179,8 @@ def load_settings(
     _refuse_unknown(given)
     project = ProjectFileSource(FloeSettings, project_file)
     environment = EnvSettingsSource(FloeSettings)
+    if environment_file.is_file():
+        read_text(environment_file)  # says where it cannot be read, which the source below does not
     dotenv = DotEnvSettingsSource(FloeSettings, env_file=environment_file)
     values: dict[str, Any] = {name: field.default for name, field in FloeSettings.model_fields.items()}
     origins = dict.fromkeys(values, Origin(DEFAULT))
@@ -172,7 +194,7 @@ def load_settings(
         values |= layer
         origins |= {name: origin_of(name) for name in layer}
     try:
-        return LoadedSettings(FloeSettings(**values), origins)
+        return LoadedSettings(_GivenSettings(**values), origins)
     except pydantic.ValidationError as error:
         raise ValidationError.of("The configuration", [_problem(entry, origins) for entry in error.errors()]) from None
 

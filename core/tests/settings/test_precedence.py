@@ -110,3 +110,28 @@ def test_a_credential_in_a_value_is_masked_where_settings_are_shown(monkeypatch:
     loaded = load_settings()
     assert loaded.values.lineage_url == "https://user:hunter2@lineage.example"
     assert "hunter2" not in str(loaded.described())
+
+
+@pytest.mark.requirement("CC-5.1")
+def test_an_environment_file_that_is_no_text_is_told_with_its_name(empty_project: Path) -> None:
+    (empty_project / ".env").write_bytes(b"OTEL_SERVICE_NAME=\xff\xfe\n")
+    with pytest.raises(ConfigurationError, match="not UTF-8") as caught:
+        load_settings()
+    assert str(caught.value.where) == ".env"
+
+
+def test_a_byte_order_mark_hides_no_setting(empty_project: Path) -> None:
+    (empty_project / ".env").write_bytes(b"\xef\xbb\xbfOTEL_SERVICE_NAME=marked\n")
+    assert source(load_settings(), "service_name") == ("marked", ".env OTEL_SERVICE_NAME")
+
+
+@pytest.mark.parametrize("text", ["", "\n", "# nothing yet\n"])
+def test_a_project_file_without_settings_is_none(empty_project: Path, text: str) -> None:
+    (empty_project / "floe.yaml").write_text(text)
+    assert source(load_settings(), "service_name") == ("floe-runtime", "default")
+
+
+def test_files_that_were_not_asked_for_are_not_read(empty_project: Path) -> None:
+    (empty_project / "floe.yaml").write_text("- no mapping\n")
+    (empty_project / "other.yaml").write_text("service_name: other\n")
+    assert source(load_settings(project_file=Path("other.yaml")), "service_name") == ("other", "other.yaml:1")
