@@ -19,12 +19,15 @@ from dataclasses import dataclass
 from typing import ClassVar, Self
 
 from opentelemetry import trace
+from pydantic_core import ValidationError as ModelError
 
 from floe_core.redaction import redact_mapping, redact_text
 
 EXIT_CONFIGURATION = 1
 EXIT_EXECUTION = 2
 EXIT_UNEXPECTED = 99
+
+_TOLD_MAX_CHARACTERS = 2_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,15 +225,28 @@ def plugin_boundary(plugin: str, action: str, *, remedy: str | None = None) -> I
         yield
     except FloeError:
         raise
-    except Exception as error:  # noqa: BLE001 - the edge between our code and a stranger's
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - the edge between our code and a stranger's
         kind = type(error).__name__
         raise PluginExecutionError(
-            f"The plugin failed with {kind}: {error}",
+            f"The plugin failed with {kind}: {told(error)}",
             plugin=plugin,
             action=action,
             remedy=remedy or "Check the plugin's configuration in the manifest; its README lists what it needs.",
             details={"exception": kind},
         ) from None
+
+
+def told(error: BaseException) -> str:
+    """What an exception of others says of itself, bounded, without credentials and without the values it was given."""
+    try:
+        if isinstance(error, ModelError):  # its text repeats what was validated
+            found = error.errors(include_url=False, include_context=False, include_input=False)
+            text = "; ".join(f"{'.'.join(str(part) for part in entry['loc'])}: {entry['msg']}" for entry in found)
+        else:
+            text = str(error)
+    except Exception:  # noqa: BLE001 - a stranger's __str__ can fail, too
+        return "it does not say why"
+    return redact_text(text[:_TOLD_MAX_CHARACTERS])
 
 
 def current_trace_id() -> str | None:

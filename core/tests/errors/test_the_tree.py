@@ -1,5 +1,8 @@
 """Errors say what, where and what to do, carry their exit code and trace, and never a secret."""
 
+from collections.abc import Callable
+
+import pydantic
 import pytest
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
@@ -79,6 +82,53 @@ def test_a_plugins_own_exception_is_translated() -> None:
     assert caught.value.details["exception"] == "KeyError"
     assert caught.value.__suppress_context__
     assert caught.value.remedy
+
+
+class MuteError(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+
+class Site(pydantic.BaseModel):
+    port: int
+
+
+def _validate(given: str) -> None:
+    Site.model_validate({"port": given})
+
+
+def _exit() -> None:
+    raise SystemExit("bye")
+
+
+def _mute() -> None:
+    raise MuteError
+
+
+def _shout() -> None:
+    raise ValueError("x" * 100_000)
+
+
+@pytest.mark.requirement("HOUSE-3", "HOUSE-7")
+@pytest.mark.parametrize(
+    ("fail", "said"),
+    [
+        pytest.param(_exit, "failed with SystemExit: bye", id="it ends the process"),
+        pytest.param(_mute, "failed with MuteError: it does not say why", id="its text fails, too"),
+        pytest.param(lambda: _validate("raw-t0ken"), "port: Input should be a valid integer", id="pydantic's own"),
+    ],
+)
+def test_whatever_a_plugin_raises_is_translated_without_its_values(fail: Callable[[], None], said: str) -> None:
+    with pytest.raises(PluginExecutionError) as caught, plugin_boundary("acme", "get_helm_values"):
+        fail()
+    assert said in str(caught.value)
+    assert "raw-t0ken" not in str(caught.value) + str(caught.value.as_dict())
+
+
+def test_a_plugins_text_is_bounded() -> None:
+    with pytest.raises(PluginExecutionError) as caught, plugin_boundary("acme", "get_helm_values"):
+        _shout()
+    assert len(str(caught.value)) < 4_000
 
 
 def test_an_error_of_ours_passes_the_boundary_as_it_is() -> None:

@@ -7,6 +7,7 @@ from importlib.metadata import EntryPoint, entry_points
 import click
 
 from floe_core.cli.errors import show_warning
+from floe_core.errors import told
 
 EXTENSION_GROUP = "floe.cli"
 
@@ -57,7 +58,7 @@ def _commands_of(point: EntryPoint) -> list[click.Command]:
     try:
         loaded: object = point.load()
     except (Exception, SystemExit) as error:  # noqa: BLE001 - the edge between our code and a room's
-        show_warning(f"The commands of {point.value} are skipped: {type(error).__name__}: {error}.")
+        show_warning(f"The commands of {point.value} are skipped: {type(error).__name__}: {told(error)}.")
         return []
     found = [loaded] if isinstance(loaded, click.Command) else loaded
     commands = list(found) if isinstance(found, Iterable) else [found]

@@ -12,7 +12,7 @@ from typing import Literal, overload
 
 import pydantic
 
-from floe_core.errors import ConfigurationError, Location, Problem, ValidationError, plugin_boundary
+from floe_core.errors import ConfigurationError, Location, Problem, ValidationError, plugin_boundary, told
 from floe_core.manifest.document import KeyPath, dotted
 from floe_core.manifest.models import AlertChannelChoice, PluginChoice
 from floe_core.manifest.problems import KeyProblem, problems_in
@@ -248,7 +248,9 @@ def _load(kind: PluginKind, point: EntryPoint) -> type[PluginMetadata]:
     try:
         loaded: object = point.load()
     except (Exception, SystemExit) as error:  # noqa: BLE001 - the edge between our code and a stranger's module
-        raise _unusable(kind, point, f"importing {point.value} failed with {type(error).__name__}: {error}") from None
+        raise _unusable(
+            kind, point, f"importing {point.value} failed with {type(error).__name__}: {told(error)}"
+        ) from None
     if reason := _objection(kind, point, loaded):
         raise _unusable(kind, point, reason)
     assert isinstance(loaded, type)  # noqa: S101 - _objection has looked
