@@ -7,11 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import duckdb
+import pydantic
 import pytest
 import structlog
 from ruamel.yaml import YAML
 
 from floe_core.cli.main import run
+from floe_core.plugin_interfaces import PluginKind, PluginRegistry
 from floe_core.testing.collector import collector_problems
 from floe_core.testing.job_environment import job_values_problems
 from floe_core.testing.loopback import closed_port
@@ -68,6 +70,45 @@ def test_a_credential_without_a_secret_is_a_problem_at_the_plugin(tmp_path: Path
     assert run(["manifest", "check", file]) == 0
 
 
+@pytest.mark.requirement("HOUSE-7")
+def test_a_plugins_own_secret_answers_for_its_credentials(tmp_path: Path, capsys: Captured) -> None:
+    file = manifest(tmp_path, "plugins:\n  telemetry_backend: {type: datadog, connection_secret_ref: team}\n")
+    assert run(["manifest", "check", file]) == 0
+    assert run(["helm-values", "telemetry", "--manifest", file]) == 0
+    assert "name: team" in capsys.readouterr().out
+
+
+@pytest.mark.requirement("CC-5.1")
+def test_a_plugin_that_needs_configuration_says_how_to_give_it(capsys: Captured) -> None:
+    assert run(["plugins", "check", "marquez"]) == 1
+    told = capsys.readouterr().err
+    assert "The plugin marquez needs configuration" in told
+    assert "Give --manifest FILE" in told
+
+
+@pytest.mark.requirement("HOUSE-7", "CC-3.1")
+@pytest.mark.parametrize(
+    ("kind", "name", "config"),
+    [
+        pytest.param("lineage_backend", "atlan", {"url": "https://a.example", "api_token": "raw-t0ken"}, id="atlan"),
+        pytest.param(
+            "lineage_backend", "openmetadata", {"url": "https://a.example", "jwt_token": "raw-t0ken"}, id="om"
+        ),
+        pytest.param("lineage_backend", "marquez", {"url": "http://u:raw-t0ken@host"}, id="marquez"),
+        pytest.param("telemetry_backend", "datadog", {"api_key": "raw-t0ken"}, id="datadog"),
+        pytest.param("telemetry_backend", "grafana-cloud", {"token": "raw-t0ken"}, id="grafana"),
+        pytest.param("telemetry_backend", "jaeger", {"endpoint": "u:raw-t0ken@host"}, id="jaeger"),
+    ],
+)
+def test_a_plugin_that_is_built_directly_does_not_repeat_what_it_refuses(
+    kind: str, name: str, config: dict[str, str]
+) -> None:
+    plugin_class = PluginRegistry().plugin_class(PluginKind(kind), name)
+    with pytest.raises(pydantic.ValidationError) as caught:
+        plugin_class.from_mapping(config)
+    assert "raw-t0ken" not in str(caught.value) + repr(caught.value)
+
+
 def test_every_plugins_mistakes_are_told_with_their_lines(tmp_path: Path, capsys: Captured) -> None:
     body = (
         "plugins:\n"
@@ -104,7 +145,10 @@ def test_checking_a_plugin_tells_whether_its_backend_answers(
     assert capsys.readouterr().out.splitlines()[-1] == "Its backend answers and accepts the credentials."
     down = manifest(tmp_path, body.format(closed_port()))
     assert run(["plugins", "check", "jaeger", "--manifest", down]) == 2
-    assert "does not reach its backend" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "does not reach its backend: 127.0.0.1:" in told
+    assert "refuses connections" in told
+    assert "backend_not_reachable" not in told, "the error says it; a log line beside it would say it twice"
 
 
 def test_checking_a_plugin_that_the_manifest_does_not_choose_is_told(tmp_path: Path, capsys: Captured) -> None:

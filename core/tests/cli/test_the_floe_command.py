@@ -238,3 +238,11 @@ def test_plugins_check_tells_what_is_installed(capsys: Captured) -> None:
     assert "Did you mean `jaeger`?" in capsys.readouterr().err
     assert run(["plugins", "check", "duckdb"]) == 1
     assert "catalog, compute" in capsys.readouterr().err
+
+
+def test_without_a_command_it_says_what_there_is(capsys: Captured) -> None:
+    assert run([]) == 1
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.startswith("Usage: floe")
+    assert "manifest" in printed.err

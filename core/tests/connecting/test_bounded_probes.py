@@ -13,7 +13,7 @@ import pytest
 import trustme
 
 from floe_core.errors import ConfigurationError
-from floe_core.plugin_interfaces.connection import HttpProbe, Verdict, probe_http, probe_tcp, tell
+from floe_core.plugin_interfaces.connection import HttpProbe, Verdict, probe_http, probe_tcp, reasons_told, tell
 
 pytestmark = pytest.mark.requirement("REQ-054")
 
@@ -187,3 +187,10 @@ def test_a_missing_credential_is_a_reason_and_is_logged(
 
     assert tell("datadog", probe) is False
     assert "DD_API_KEY is not set" in capsys.readouterr().out + caplog.text
+
+
+def test_whoever_listens_is_told_the_reason_in_place_of_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    with reasons_told() as reasons:
+        assert not tell("acme", lambda: Verdict(reachable=False, reason="refused, password=hunter22"))
+    assert reasons == ["refused, password=***"]
+    assert caplog.text == ""

@@ -1,5 +1,8 @@
 """References `${env:NAME}`: found, resolved for a service, written for Kubernetes; and values that are none."""
 
+import re
+from collections.abc import Mapping
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -43,10 +46,23 @@ def test_a_whole_document_is_resolved_and_keeps_its_shape() -> None:
         ("Bearer ${env:TOKEN}", "Bearer $(TOKEN)"),
         ("$(HOME)/${env:A}", "$$(HOME)/$(A)"),
         ("plain", "plain"),
+        ("5$ and $$", "5$$ and $$$$"),
+        ("$${env:A}", "$$$(A)"),
     ],
 )
 def test_kubernetes_form_escapes_what_was_literal(text: str, expected: str) -> None:
     assert to_kubernetes(text) == expected
+
+
+def expanded_by_a_kubelet(text: str, known: Mapping[str, str]) -> str:
+    """`$(NAME)` of known names, `$$` as `$`; everything else stays (third_party/forked/golang/expansion)."""
+    return re.sub(r"\$(\$|\(([^)]*)\))", lambda match: "$" if match[1] == "$" else known.get(match[2], match[0]), text)
+
+
+@given(st.lists(st.sampled_from(["$", "$$", "$(A)", "$$(A)", "${env:A}", "(A)", "{", "é"])).map("".join))
+def test_a_kubelet_makes_the_same_text_of_the_kubernetes_form_as_we_make_of_the_reference(text: str) -> None:
+    value = "§§§ what a Secret holds"
+    assert expanded_by_a_kubelet(to_kubernetes(text), {"A": value}) == resolve(text, {"A": value})
 
 
 @given(st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,20}", fullmatch=True), st.text(min_size=1))

@@ -7,7 +7,7 @@ import click
 from rich.console import Console
 from rich.text import Text
 
-from floe_core.errors import FloeError, Problem, ValidationError
+from floe_core.errors import FloeError, Problem, ValidationError, told
 from floe_core.redaction import redact_text
 
 REPORT_TO = "the project's issue tracker"
@@ -30,7 +30,7 @@ def show_error(error: FloeError) -> None:
 def show_unexpected(error: BaseException, *, debug: bool) -> None:
     """An error that floe did not foresee, and how to report it."""
     console = _console()
-    _line(console, redact_text(f"Unexpected {type(error).__name__}: {error}"), mark=True)
+    _line(console, f"Unexpected {type(error).__name__}: {told(error)}", mark=True)
     if debug:
         console.print(Text(redact_text("".join(traceback.format_exception(error)))))
     else:
@@ -39,7 +39,10 @@ def show_unexpected(error: BaseException, *, debug: bool) -> None:
 
 
 def show_usage_error(error: click.ClickException) -> None:
-    """A command that was called in a way that it does not understand."""
+    """A command that was called in a way that it does not understand; without a command, what there is."""
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        click.echo(error.format_message(), err=True)
+        return
     _line(_console(), redact_text(error.format_message()), mark=True)
     context = getattr(error, "ctx", None)
     if isinstance(context, click.Context):

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from floe_core.cli.manifest_file import read_manifest_for_command
-from floe_core.errors import ConfigurationError, plugin_boundary
+from floe_core.errors import ConfigurationError, ValidationError, plugin_boundary
 from floe_core.errors import ConnectionError as FloeConnectionError
 from floe_core.manifest import Manifest
 from floe_core.manifest.models import PluginChoice
@@ -22,6 +22,7 @@ from floe_core.plugin_interfaces import (
     PluginRegistry,
     TelemetryBackendPlugin,
 )
+from floe_core.plugin_interfaces.connection import reasons_told
 
 
 def check_plugin(name: str, kind: PluginKind | None, manifest_file: Path | None, environment: str) -> Iterator[str]:
@@ -35,13 +36,20 @@ def check_plugin(name: str, kind: PluginKind | None, manifest_file: Path | None,
     plugin_class = registry.plugin_class(kind, name)
     yield f"{kind} {name} {plugin_class.version} is installed."
     choice = _choice(kind, name, read_manifest_for_command(manifest_file).manifest if manifest_file else None)
-    plugin = registry.create(kind, choice)
+    try:
+        plugin = registry.create(kind, choice)
+    except ValidationError as error:
+        if manifest_file is not None:
+            raise
+        raise ConfigurationError(
+            f"The plugin {name} needs configuration: {error}", remedy="Give --manifest FILE, which configures it."
+        ) from None
     yield "Its configuration is right."
-    with plugin_boundary(name, "validate_connection"):
+    with plugin_boundary(name, "validate_connection"), reasons_told() as told:
         reason = unreachable_reason(plugin, choice, environment)
     if reason is not None:
         raise FloeConnectionError(
-            f"The plugin {name} does not reach its backend: {reason}",
+            f"The plugin {name} does not reach its backend: {told[-1] if told else reason}",
             where=f"plugin {name}",
             remedy="Check the address and the credentials, which are taken from this process's environment.",
         )
@@ -91,6 +99,7 @@ def _choice(kind: PluginKind, name: str, manifest: Manifest | None) -> PluginCho
         found = [chosen] if chosen is not None and chosen.type == name else []
     if not found:
         raise ConfigurationError(
-            f"The manifest does not choose the {kind} plugin {name!r}.", remedy="Leave --manifest."
+            f"The manifest does not choose the {kind} plugin {name!r}.",
+            remedy="Choose it there, or leave --manifest out.",
         )
     return found[0]

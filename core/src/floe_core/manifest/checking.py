@@ -38,7 +38,7 @@ def plugin_problems(loaded: LoadedManifest, registry: PluginRegistry) -> list[Pr
         try:
             plugin = registry.create(kind, choice, place=place)
             if kind in _IN_PODS:
-                problems.extend(_without_secret(loaded, path, plugin))
+                problems.extend(_without_secret(loaded, path, choice, plugin))
         except ValidationError as error:
             problems.extend(error.problems)
         except (ConfigurationError, PluginFailure) as error:
@@ -56,12 +56,17 @@ def _choices(loaded: LoadedManifest) -> Iterator[tuple[PluginKind, KeyPath, Plug
         yield PluginKind.ALERT_CHANNEL, ("plugins", "alert_channels", index), channel
 
 
-def _without_secret(loaded: LoadedManifest, path: KeyPath, plugin: PluginMetadata) -> Iterator[Problem]:
+def _without_secret(
+    loaded: LoadedManifest, path: KeyPath, choice: PluginChoice, plugin: PluginMetadata
+) -> Iterator[Problem]:
+    if choice.connection_secret_ref is not None:  # its keys are the credentials' names
+        return
     for name in credentials_of(plugin):
         if name not in loaded.manifest.credentials:
             where: Location = loaded.document.locate((*path, "type"))
             what = f"The plugin {type(plugin).name} needs the credential {name}, which has no Secret."
-            yield Problem(what, where, f"Add `credentials.{name}.secret` and `credentials.{name}.key`.")
+            remedy = f"Add `credentials.{name}.secret` and `credentials.{name}.key`, or `connection_secret_ref` here."
+            yield Problem(what, where, remedy)
 
 
 def credentials_of(plugin: PluginMetadata, environment: str = _ENVIRONMENT) -> tuple[str, ...]:

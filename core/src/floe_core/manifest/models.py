@@ -29,7 +29,7 @@ Url = Annotated[str, Field(pattern=r"^https?://[^\s]+$")]
 class Section(BaseModel):
     """A strict, frozen section: an unknown key is an error, not a silent no-op."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
 class Metadata(Section):

@@ -9,7 +9,9 @@ import queue
 import socket
 import ssl
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from http import HTTPStatus
 
@@ -23,6 +25,7 @@ TIMEOUT_SECONDS = 10.0
 """The longest that `validate_connection` may take (REQ-054)."""
 
 _ANSWER_MAX_BYTES = 64 * 1024
+_listener: ContextVar[list[str] | None] = ContextVar("floe_connection_reasons", default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +104,19 @@ def probe_http(
     return _bounded(call, host, timeout_seconds)
 
 
+@contextmanager
+def reasons_told() -> Iterator[list[str]]:
+    """Collects the reasons that `tell` finds inside, for whoever shows them in place of the log."""
+    reasons: list[str] = []
+    token = _listener.set(reasons)
+    try:
+        yield reasons
+    finally:
+        _listener.reset(token)
+
+
 def tell(plugin: str, probe: Callable[[], Verdict]) -> bool:
-    """Runs a probe and gives whether the backend can be reached; the reason of a failure is logged.
+    """Runs a probe and gives whether the backend can be reached; a failure's reason is logged (see `reasons_told`).
 
     A credential that is not set and an address that cannot be read are reasons, too.
     """
@@ -114,9 +128,11 @@ def tell(plugin: str, probe: Callable[[], Verdict]) -> bool:
         # What urlsplit and int say repeats the address, which may hold a password.
         verdict = Verdict(reachable=False, reason="the address is malformed")
     if not verdict.reachable:
-        structlog.get_logger(__name__).warning(
-            "backend_not_reachable", plugin=plugin, reason=redact_text(verdict.reason)
-        )
+        reason = redact_text(verdict.reason)
+        if (reasons := _listener.get()) is not None:
+            reasons.append(reason)
+        else:
+            structlog.get_logger(__name__).warning("backend_not_reachable", plugin=plugin, reason=reason)
     return verdict.reachable
 
 

@@ -13,7 +13,7 @@ FLOE_API_VERSION = "1.0"
 class Frozen(BaseModel):
     """A value that crosses the boundary between floe and a plugin."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
 class HealthState(StrEnum):

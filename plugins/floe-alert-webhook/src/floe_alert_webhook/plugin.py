@@ -31,7 +31,7 @@ _LONGEST_PAUSE_SECONDS = 3600.0
 class WebhookAlertConfig(BaseModel):
     """`config:` of the channel in the manifest."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     url: SecretStr = Field(description="Where events are posted; a credential, e.g. ${env:ALERT_WEBHOOK_URL}")
     mode: Mode = Field(default="structured", description="CloudEvents content mode")

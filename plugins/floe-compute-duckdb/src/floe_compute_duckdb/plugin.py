@@ -27,7 +27,7 @@ _RESOURCES = {
 class DuckDBComputeConfig(BaseModel):
     """`config:` of the plugin in the manifest."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     path: Path = Field(description="The database file")
     lock_wait_seconds: float = Field(
