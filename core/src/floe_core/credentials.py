@@ -78,9 +78,17 @@ def resolve_all(value: Any, environment: Mapping[str, str]) -> Any:
 
 
 def to_kubernetes(text: str) -> str:
-    """The text with each reference in Kubernetes' own form `$(NAME)`; a literal `$(` is escaped as `$$(`.
+    """The text with each reference in Kubernetes' own form `$(NAME)`; every other dollar sign stays what it is.
 
-    Kubernetes expands `$(NAME)` of variables that stand earlier in the same list.
+    Kubernetes expands `$(NAME)` of variables that stand earlier in the same list, and makes one dollar sign of two.
     """
-    escaped = text.replace("$(", "$$(")
-    return _REFERENCE.sub(r"$(\1)", escaped)
+    # Split by a pattern with a group, every second part is a name.
+    parts = _REFERENCE.split(text)
+    parts[::2] = [literal_for_kubernetes(part) for part in parts[::2]]
+    parts[1::2] = [f"$({name})" for name in parts[1::2]]
+    return "".join(parts)
+
+
+def literal_for_kubernetes(text: str) -> str:
+    """Text that Kubernetes leaves as it is, whatever stands in it."""
+    return text.replace("$", "$$")

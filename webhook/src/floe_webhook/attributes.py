@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import quote
 
+from floe_core.credentials import literal_for_kubernetes
 from floe_webhook import pod as pods
 from floe_webhook.owners import Owner
 from floe_webhook.pod import Document
@@ -67,11 +68,6 @@ def reference(helper: str) -> str:
     return f"$({helper})"
 
 
-def literal(value: str) -> str:
-    """Text that Kubernetes leaves as it is: it turns `$$` into `$` and would expand `$(…)`."""
-    return value.replace("$", "$$")
-
-
 def encode(value: str) -> str:
     """Percent-encoded; `+` too, since some SDKs decode as forms do."""
     return quote(value, safe=_UNRESERVED)
@@ -117,7 +113,7 @@ def identity_of(
     return Identity(
         attributes=attributes,
         # Nothing but the pod names a generated pod that nobody owns, and its name is not known yet (DEF-11).
-        service_name=literal(name) if name else reference(POD_NAME),
+        service_name=literal_for_kubernetes(name) if name else reference(POD_NAME),
         # Labels often name a whole application, which is more than the work of one pod.
         job_name=annotated_name or job,
         namespace=namespace or reference(NAMESPACE),

@@ -10,10 +10,11 @@ from dataclasses import dataclass, replace
 
 import orjson
 
+from floe_core.credentials import literal_for_kubernetes
 from floe_core.errors import ConfigurationError
 from floe_core.namespaces import NamespaceParts, job_namespace
 from floe_webhook import pod as pods
-from floe_webhook.attributes import NAMESPACE, POD_UID, Identity, literal, reference
+from floe_webhook.attributes import NAMESPACE, POD_UID, Identity, reference
 from floe_webhook.pod import Document
 from floe_webhook.reasons import Reason
 from floe_webhook.variables import Variable, plain
@@ -56,7 +57,7 @@ def _names(template: str, parts: NamespaceParts, job: str | None, namespace: str
     """The names without anything to say about them, and whether the template could be filled."""
     complete = True
     try:
-        text = literal(job_namespace(template, parts if parts.product else replace(parts, product=job)))
+        text = literal_for_kubernetes(job_namespace(template, parts if parts.product else replace(parts, product=job)))
     except ConfigurationError:
         text, complete = namespace, False
     needs = (NAMESPACE,) if text == reference(NAMESPACE) else ()
@@ -88,6 +89,9 @@ def _annotated_parts(pod: Document) -> tuple[Mapping[str, str], list[Reason]]:
 def _context(namespace: str, job: str | None, needs: tuple[str, ...]) -> Variable | None:
     if job is None:
         return None
-    parent = {"run": {"runId": reference(POD_UID)}, "job": {"namespace": namespace, "name": literal(job)}}
+    parent = {
+        "run": {"runId": reference(POD_UID)},
+        "job": {"namespace": namespace, "name": literal_for_kubernetes(job)},
+    }
     text = orjson.dumps({"parent": parent}).decode()
     return plain("OPENLINEAGE_CONTEXT", text, source="the pod as parent run", needs=(*needs, POD_UID))

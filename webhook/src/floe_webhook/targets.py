@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import quote, urljoin, urlsplit
 
-from floe_core.credentials import SecretKey, names_in, reference
+from floe_core.credentials import SecretKey, literal_for_kubernetes, names_in, reference, to_kubernetes
 from floe_core.manifest.models import Collector
 from floe_core.plugin_interfaces.lineage import DEFAULT_ENDPOINT, OpenLineageTransport
 from floe_core.plugin_interfaces.telemetry import OTLPExporterConfig
@@ -82,7 +82,9 @@ def direct_target(exporter: OTLPExporterConfig, secret_of: SecretOf, notices: li
     refused = [signal for signal in _SIGNALS if signal not in exporter.signals]
     variables += [plain(f"OTEL_{signal.upper()}_EXPORTER", "none", source=source) for signal in refused]
     for signal, url in sorted(exporter.signal_endpoints.items()):
-        variables.append(plain(f"OTEL_EXPORTER_OTLP_{signal.upper()}_ENDPOINT", _escape(url), source=source))
+        variables.append(
+            plain(f"OTEL_EXPORTER_OTLP_{signal.upper()}_ENDPOINT", literal_for_kubernetes(url), source=source)
+        )
     if exporter.metrics_temporality == "delta":
         variables.append(plain("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", "delta", source=source))
     return TelemetryTarget(tuple(variables), exporter.protocol)
@@ -111,15 +113,15 @@ def lineage_target(
     client = list(lineage.client)
     key = _api_key(transport)
     if key is not None:
-        client.append(plain("OPENLINEAGE_API_KEY", _expandable(key), source=_LINEAGE, needs=names_in(key)))
+        client.append(plain("OPENLINEAGE_API_KEY", to_kubernetes(key), source=_LINEAGE, needs=names_in(key)))
     if transport.headers or (transport.auth and key is None):
         # A type without a URL beside it makes the client raise (lineage.md §0.5), so the group is written as a whole.
         client += [
-            plain(f"OPENLINEAGE__TRANSPORT__{name}", _expandable(text), source=_LINEAGE, needs=names_in(text))
+            plain(f"OPENLINEAGE__TRANSPORT__{name}", to_kubernetes(text), source=_LINEAGE, needs=names_in(text))
             for name, text in _nested(config)
         ]
     airflow = plain(
-        "AIRFLOW__OPENLINEAGE__TRANSPORT", _expandable(_json(config)), source=_LINEAGE, needs=names_in(config)
+        "AIRFLOW__OPENLINEAGE__TRANSPORT", to_kubernetes(_json(config)), source=_LINEAGE, needs=names_in(config)
     )
     return LineageTarget(_secrets(names, secret_of), tuple(client), airflow)
 
@@ -141,15 +143,17 @@ def sidecar_delivery(
         return None
     origin, endpoint = split_url(transport)
     variables = [
-        plain(SidecarVariable.LINEAGE_URL, _escape(origin), source=_LINEAGE),
-        plain(SidecarVariable.LINEAGE_ENDPOINT, _escape(endpoint), source=_LINEAGE),
+        plain(SidecarVariable.LINEAGE_URL, literal_for_kubernetes(origin), source=_LINEAGE),
+        plain(SidecarVariable.LINEAGE_ENDPOINT, literal_for_kubernetes(endpoint), source=_LINEAGE),
     ]
     if transport.headers:
         headers = {
             name: value.replace(reference(names[0]), _KEY_IN_HEADERS) if names else value
             for name, value in sorted(transport.headers.items())
         }
-        variables.append(plain(SidecarVariable.LINEAGE_HEADERS, _escape(_json(headers)), source=_LINEAGE))
+        variables.append(
+            plain(SidecarVariable.LINEAGE_HEADERS, literal_for_kubernetes(_json(headers)), source=_LINEAGE)
+        )
     if not names:
         return SidecarDelivery(tuple(variables), None)
     file = f"{CREDENTIALS_DIRECTORY}/lineage-api-key"
@@ -175,17 +179,17 @@ def origin_of(url: str) -> str:
 
 def _otlp(endpoint: str, protocol: str, *, source: str) -> TelemetryTarget:
     variables = (
-        plain("OTEL_EXPORTER_OTLP_ENDPOINT", _escape(endpoint), source=source),
+        plain("OTEL_EXPORTER_OTLP_ENDPOINT", literal_for_kubernetes(endpoint), source=source),
         plain("OTEL_EXPORTER_OTLP_PROTOCOL", protocol, source=source),
     )
     return TelemetryTarget(variables, protocol)
 
 
 def _lineage(origin: str, endpoint: str, *, source: str) -> LineageTarget:
-    client = [plain("OPENLINEAGE_URL", _escape(origin), source=source)]
+    client = [plain("OPENLINEAGE_URL", literal_for_kubernetes(origin), source=source)]
     if endpoint != DEFAULT_ENDPOINT:
-        client.append(plain("OPENLINEAGE_ENDPOINT", _escape(endpoint), source=source))
-    airflow = _escape(_json({"type": "http", "url": origin, "endpoint": endpoint}))
+        client.append(plain("OPENLINEAGE_ENDPOINT", literal_for_kubernetes(endpoint), source=source))
+    airflow = literal_for_kubernetes(_json({"type": "http", "url": origin, "endpoint": endpoint}))
     return LineageTarget((), tuple(client), plain("AIRFLOW__OPENLINEAGE__TRANSPORT", airflow, source=source))
 
 
@@ -205,18 +209,6 @@ def _nested(config: Mapping[str, object]) -> list[tuple[str, str]]:
 
 def _json(value: object) -> str:
     return json.dumps(value, separators=(",", ":"))
-
-
-def _escape(text: str) -> str:
-    return text.replace("$", "$$")
-
-
-def _expandable(text: str) -> str:
-    """`${env:NAME}` becomes `$(NAME)`; every other dollar sign stays what it is."""
-    result = _escape(text)
-    for name in names_in(text):
-        result = result.replace(_escape(reference(name)), f"$({name})")
-    return result
 
 
 def _header(value: str) -> str:
