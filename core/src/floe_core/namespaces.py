@@ -11,7 +11,7 @@ REQ-058 asks for the first three, REQ-539 for the fourth. Datasets keep the Open
 """
 
 import string
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from enum import StrEnum
 
 from floe_core.errors import ConfigurationError
@@ -93,7 +93,7 @@ def job_namespace(template: str, parts: NamespaceParts) -> str:
     Raises:
         ConfigurationError: A part that the template needs is not known; says which.
     """
-    known = {name: value for name, value in asdict(parts).items() if value}
+    known = {name: value for name in FIELDS if (value := getattr(parts, name))}
     missing = [name for name in fields_of(template) if name not in known]
     if missing:
         raise ConfigurationError(
