@@ -62,6 +62,7 @@ def settings(folder: Path, **changes: Any) -> Settings:
         "retry_base_seconds": 0.01,
         "retry_cap_seconds": 0.05,
         "shutdown_seconds": 0.1,
+        "abort_open_runs": False,
     }
     return Settings(**{**defaults, **changes})
 
@@ -201,6 +202,7 @@ def relay_process(folder: Path, **variables: str) -> Iterator[RelayProcess]:
         "FLOE_SIDECAR_RETRY_BASE_SECONDS": "0.01",
         "FLOE_SIDECAR_RETRY_CAP_SECONDS": "0.05",
         "FLOE_SIDECAR_SHUTDOWN_SECONDS": "5",
+        "FLOE_SIDECAR_ABORT_OPEN_RUNS": "false",
     }
     process = RelayProcess({**environment, **{f"FLOE_SIDECAR_{name}": value for name, value in variables.items()}})
     try:

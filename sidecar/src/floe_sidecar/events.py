@@ -14,6 +14,8 @@ from typing import Annotated
 
 import msgspec
 
+from floe_sidecar.runs import Sign, role, sign
+
 _DIGEST_BYTES = 16
 _LONGEST_KEY = 256
 
@@ -53,16 +55,21 @@ class EventRefusedError(Exception):
 
 
 class Event(msgspec.Struct, frozen=True):
-    """What was read of one event; `key` is what must stay in order: the run, else the job, else the dataset."""
+    """What was read of one event; `key` is what must stay in order: the run, else the job, else the dataset.
+
+    `sign` is what it says about the run's beginning or end, if it does.
+    """
 
     key: str
     validity: Validity
     digest: bytes
+    sign: Sign | None = None
 
 
 class _Facet(msgspec.Struct):
     producer: str = msgspec.field(name="_producer")
     schema_url: str = msgspec.field(name="_schemaURL")
+    processing_type: object = msgspec.field(name="processingType", default=None)
 
 
 _Facets = dict[str, _Facet]
@@ -83,10 +90,14 @@ class _Named(msgspec.Struct, rename="camel"):
     output_facets: _Facets | None = None
 
 
-class _Specified(msgspec.Struct, rename={"event_time": "eventTime", "schema_url": "schemaURL"}):
+_NAMES = {"event_time": "eventTime", "event_type": "eventType", "schema_url": "schemaURL"}
+
+
+class _Specified(msgspec.Struct, rename=_NAMES):
     event_time: Annotated[dt.datetime, msgspec.Meta(tz=True)]
     producer: str
     schema_url: str
+    event_type: object = None
     run: _Run | None = None
     job: _Named | None = None
     dataset: _Named | None = None
@@ -120,13 +131,15 @@ def read(body: bytes) -> Event:
         raise EventRefusedError(Refusal.NOT_JSON, f"the body is not JSON ({error})") from None
     if not event.is_whole:
         return _lenient(body, Validity.CORE_INVALID)
+    said = None
     if event.run is not None:
         key = event.run.run_id.lower()
+        said = _said(event, event.run)
     elif event.job is not None:
         key = f"job:{event.job.namespace}/{event.job.name}"
     else:
         key = f"dataset:{event.dataset.namespace}/{event.dataset.name}" if event.dataset else ""
-    return Event(_bounded(key), Validity.VALID, digest(body))
+    return Event(_bounded(key), Validity.VALID, digest(body), said)
 
 
 def split(body: bytes) -> list[bytes]:
@@ -165,9 +178,29 @@ def _lenient(body: bytes, level: Validity) -> Event:
         raise EventRefusedError(Refusal.NOT_AN_EVENT, "the event has neither a job nor a dataset with a name")
     run = document.get("run")
     run_id = run.get("runId") if isinstance(run, dict) else None
+    said = None
     if isinstance(run_id, str | int) and run_id != "":
         key = str(run_id).lower()
-    return Event(_bounded(key), level, digest(body))
+        said = _said_leniently(document, run_id)
+    return Event(_bounded(key), level, digest(body), said)
+
+
+def _said(event: _Specified, run: _Run) -> Sign | None:
+    job = event.job
+    facet = job.facets.get("jobType") if job is not None and job.facets else None
+    part = role(event.event_type, facet.processing_type if facet is not None else None)
+    return sign(part, run.run_id, (job.namespace, job.name) if job is not None else (None, None), event.event_time)
+
+
+def _said_leniently(document: dict[str, object], run_id: object) -> Sign | None:
+    job = _object(document.get("job"))
+    facet = _object(_object(job.get("facets")).get("jobType"))
+    part = role(document.get("eventType"), facet.get("processingType"))
+    return sign(part, run_id, (job.get("namespace"), job.get("name")), document.get("eventTime"))
+
+
+def _object(part: object) -> dict[str, object]:
+    return part if isinstance(part, dict) else {}
 
 
 def _named(document: dict[str, object], kind: str) -> str | None:

@@ -99,6 +99,8 @@ class Health:
                 ("queue_oldest_age_seconds", "Age of the event that has waited longest.", oldest_age_seconds),
                 ("dead_letters", "Dead letters that are kept.", level.dead_letters),
                 ("dead_letters_bytes", "Bytes of the dead letters.", level.dead_size),
+                ("open_runs", "Runs that began here and have no end yet.", level.open_runs),
+                ("open_runs_forgotten", "Open runs no longer followed, because too many were.", level.forgotten_runs),
                 ("backend_up", "1 if the backend's last answer was one of a backend that works.", self._delivery.is_up),
                 ("requests_under_way", "Requests to the backend without an answer yet.", self._delivery.under_way),
                 ("connections", "Connections of the application.", len(self._application.connections)),
@@ -126,6 +128,7 @@ class Health:
                     "dead": level.dead_letters,
                     "lost": metrics.dropped.total,
                 },
+                "runs": {"open": level.open_runs, "closed": metrics.runs_closed.total},
                 "spool": {
                     "directory": self._spool_directory,
                     "bytes": level.size,

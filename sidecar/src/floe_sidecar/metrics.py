@@ -72,6 +72,7 @@ class Metrics:
         self.retried = Counter("events_retried_total", "Answers after which the event is sent again.", "reason")
         self.dead = Counter("events_dead_total", "Events that became dead letters.", "reason")
         self.dropped = Counter("events_dropped_total", "Events that are lost for good.", "reason")
+        self.runs_closed = Counter("runs_closed_total", "Runs that were open at the pod's end and got an ABORT.")
         self.corruptions = Counter("spool_corruptions_total", "Damaged spool files that were set aside.")
         self.recovered = Counter("spool_recovered_events_total", "Events that were read out of damaged spool files.")
         self.ack_seconds = Histogram("ack_seconds", "From an event's last byte to its acknowledgement.")

@@ -42,11 +42,19 @@ class Receiver:
     """Turns requests into records of the spool, and the spool's answers into responses."""
 
     def __init__(
-        self, writer: Writer, metrics: Metrics, *, redaction: bool, batch_max_events: int, clock: Clock
+        self,
+        writer: Writer,
+        metrics: Metrics,
+        *,
+        redaction: bool,
+        follow_runs: bool,
+        batch_max_events: int,
+        clock: Clock,
     ) -> None:
         self._writer = writer
         self._metrics = metrics
         self._redact: Callable[[bytes], bytes] = redact if redaction else lambda body: body
+        self._follow_runs = follow_runs
         self._batch_max_events = batch_max_events
         self._clock = clock
 
@@ -116,7 +124,7 @@ class Receiver:
             self._metrics.redacted.add()
         if event.validity is not events.Validity.VALID:
             self._metrics.invalid.add(value=event.validity)
-        return Record(event.key, event.digest, clean)
+        return Record(event.key, event.digest, clean, event.sign if self._follow_runs else None)
 
     def _count(self, stored: asyncio.Future[Stored], number: int, request: Request) -> str | None:
         """Counts what became of events; gives what the sender is told if they were not kept."""

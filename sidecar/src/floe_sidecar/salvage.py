@@ -9,8 +9,10 @@ from contextlib import closing
 from pathlib import Path
 
 from floe_sidecar.events import digest as digest_of
+from floe_sidecar.runs import Begins
 
 _READ = "SELECT e.sequence, e.run, e.digest, b.body FROM events e JOIN bodies b USING (sequence) ORDER BY e.sequence "
+_READ_RUNS = "SELECT run, run_id, namespace, name, begun_at FROM open_runs ORDER BY number"
 _COMPANIONS = ("-wal", "-shm")
 
 
@@ -45,6 +47,21 @@ def readable_events(path: Path) -> Iterator[tuple[int, str, bytes]]:
         pass  # not even the header can be read: nothing to take over
     for sequence in sorted(found):
         yield (sequence, *found[sequence])
+
+
+def readable_open_runs(path: Path) -> list[tuple[str, Begins]]:
+    """The open runs that can still be read, as what their START said."""
+    found: list[tuple[str, Begins]] = []
+    try:
+        with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+            for run, run_id, namespace, name, begun_at in connection.execute(_READ_RUNS):
+                if all(isinstance(text, str) for text in (run, run_id, namespace, name)) and isinstance(
+                    begun_at, float
+                ):
+                    found.append((run, Begins(run_id, namespace, name, begun_at)))
+    except sqlite3.Error:
+        pass  # what stood behind the damage is left open
+    return found
 
 
 def _read_until_damage(connection: sqlite3.Connection, direction: str, found: dict[int, tuple[str, bytes]]) -> None:

@@ -1,7 +1,8 @@
 """Puts the parts together, and takes them apart in the order in which nothing is lost.
 
 start:  lock the folder, open the spool, listen, deliver
-end:    SIGTERM, deliver what waits while still listening, listen no more, answer what has come, close the spool, exit 0
+end:    SIGTERM, deliver what waits while still listening, listen no more, answer what has come, close the open runs,
+        close the spool, exit 0
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from pathlib import Path
 from floe_sidecar.credentials import ApiKey
 from floe_sidecar.delivery import Delivery, Limits
 from floe_sidecar.destinations import Backend, Console, Destination
+from floe_sidecar.events import digest
 from floe_sidecar.footprint import give_large_blocks_back, settle_memory, use_small_threads
 from floe_sidecar.health import Health
 from floe_sidecar.http import Bounds, Handler, Server
@@ -26,11 +28,13 @@ from floe_sidecar.logs import log
 from floe_sidecar.metrics import Metrics
 from floe_sidecar.receiver import Receiver, fault
 from floe_sidecar.retries import Backoff
+from floe_sidecar.runs import ENDS, OpenRun, abort
 from floe_sidecar.settings import Settings, Variable
-from floe_sidecar.spool import Opening, Spool
-from floe_sidecar.writer import Writer
+from floe_sidecar.spool import Opening, Record, Spool
+from floe_sidecar.writer import SpoolFullError, SpoolUnavailableError, Writer
 
 _LOCK_NAME = "lock"
+_RUNS_AT_ONCE = 256
 _CLOSING_SHARE = 0.15
 """Part of the shutdown time that is kept for answering and closing, at most a second."""
 
@@ -60,6 +64,7 @@ class Sidecar:
             self.writer,
             self.metrics,
             redaction=settings.redaction,
+            follow_runs=settings.abort_open_runs,
             batch_max_events=settings.batch_max_events,
             clock=clock,
         )
@@ -110,8 +115,13 @@ class Sidecar:
         self._health.ending = True
         reserve = min(1.0, settings.shutdown_seconds * _CLOSING_SHARE)
         log(logging.INFO, "ending", waiting_events=self.writer.level.events, within_seconds=settings.shutdown_seconds)
+        deadline = time.monotonic() + settings.shutdown_seconds
         await self.delivery.drain(within_seconds=settings.shutdown_seconds - reserve)
-        await self._close(answering_seconds=reserve / 2)
+        # A native sidecar is terminated last (KEP-753): nothing can come any more that would end a run by itself.
+        await self.application.close(within_seconds=reserve / 2)
+        if settings.abort_open_runs and await self._close_open_runs():
+            await self.delivery.drain(within_seconds=max(reserve / 2, deadline - time.monotonic()))
+        await self._close(answering_seconds=0.0)
         level = self.writer.level
         log(
             logging.WARNING if level.events else logging.INFO,
@@ -125,6 +135,23 @@ class Sidecar:
         )
         if settings.spool_directory is None and not level.events and not level.dead_letters:
             shutil.rmtree(self.directory, ignore_errors=True)
+
+    async def _close_open_runs(self) -> int:
+        """Puts an ABORT for each open run behind what waits; says how many."""
+        nothing: list[OpenRun] = []
+        runs = await self.writer.ask(lambda spool: spool.end_runs(), or_else=nothing)
+        closed = 0
+        try:
+            for start in range(0, len(runs), _RUNS_AT_ONCE):
+                bodies = [(run.run, abort(run)) for run in runs[start : start + _RUNS_AT_ONCE]]
+                records = [Record(key, digest(body), body, ENDS) for key, body in bodies]
+                closed += (await self.writer.append(records)).new
+        except (SpoolFullError, SpoolUnavailableError) as error:
+            log(logging.ERROR, "open runs could not be closed", runs=len(runs) - closed, reason=str(error))
+        self.metrics.runs_closed.add(closed)
+        if closed:
+            log(logging.INFO, "open runs are closed", runs=closed)
+        return closed
 
     async def _close(self, *, answering_seconds: float) -> None:
         await self.application.close(within_seconds=answering_seconds)

@@ -57,6 +57,7 @@ class Variable(StrEnum):
     REQUEST_TIMEOUT_SECONDS = "FLOE_SIDECAR_REQUEST_TIMEOUT_SECONDS"
     IDLE_TIMEOUT_SECONDS = "FLOE_SIDECAR_IDLE_TIMEOUT_SECONDS"
     SHUTDOWN_SECONDS = "FLOE_SIDECAR_SHUTDOWN_SECONDS"
+    ABORT_OPEN_RUNS = "FLOE_SIDECAR_ABORT_OPEN_RUNS"
     REDACTION = "FLOE_SIDECAR_REDACTION"
     LOG_LEVEL = "FLOE_SIDECAR_LOG_LEVEL"
 
@@ -170,6 +171,12 @@ class Settings:
 
     shutdown_seconds: float = 20.0
     """Seconds from SIGTERM to the exit, for delivering what waits; keep it below the pod's grace period. Default 20."""
+
+    abort_open_runs: bool = True
+    """Whether runs that began here and have no end are closed by ABORT on SIGTERM (`true` or `false`). Default true.
+
+    Only where SIGTERM means that the pod's other containers are gone, as for a native sidecar (KEP-753).
+    """
 
     redaction: bool = True
     """Whether credentials are cut out of events before they are stored (`true` or `false`). Default true."""
@@ -323,6 +330,7 @@ _PARSERS: Mapping[Variable, Callable[[Variable, str], object]] = {
     Variable.REQUEST_TIMEOUT_SECONDS: _seconds(0.05, 3600),
     Variable.IDLE_TIMEOUT_SECONDS: _seconds(0.05, 86400),
     Variable.SHUTDOWN_SECONDS: _seconds(0, 3600),
+    Variable.ABORT_OPEN_RUNS: _switch,
     Variable.REDACTION: _switch,
     Variable.LOG_LEVEL: _level,
 }

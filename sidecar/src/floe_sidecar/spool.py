@@ -15,9 +15,11 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from floe_sidecar import runs
 from floe_sidecar.events import digest as digest_of
 from floe_sidecar.metrics import Clock
-from floe_sidecar.salvage import readable_events, set_aside
+from floe_sidecar.salvage import readable_events, readable_open_runs, set_aside
+from floe_sidecar.statements import SIZES, chunks
 
 FILE_NAME = "spool.sqlite"
 OVERHEAD_BYTES = 160
@@ -26,8 +28,8 @@ OVERHEAD_BYTES = 160
 _VERSION = 1
 _REMEMBERED = 8192
 PAGE_BYTES = 16384
-_ROWS_A_STATEMENT = 32
 _FEWEST_PAGES = 32
+_FEWEST_RUNS = 16
 _SETTLING_PAGES = 64
 _UNBOUNDED = 1 << 43
 
@@ -60,16 +62,20 @@ class _Statements:
         self.delete_bodies = f"DELETE FROM bodies {some}"  # noqa: S608 - as above
 
 
-_FOR_ROWS = {rows: _Statements(rows) for rows in (1 << power for power in range(_ROWS_A_STATEMENT.bit_length()))}
+_FOR_ROWS = {rows: _Statements(rows) for rows in SIZES}
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """An event to be kept: `run` is what it is ordered by, `body` what is sent later, byte for byte."""
+    """An event to be kept: `run` is what it is ordered by, `body` what is sent later, byte for byte.
+
+    `sign` is what it says about the run's beginning or end, if open runs are followed.
+    """
 
     run: str
     digest: bytes
     body: bytes
+    sign: runs.Sign | None = None
 
     @property
     def size(self) -> int:
@@ -99,6 +105,19 @@ class DeadLetter:
 
 
 @dataclass(frozen=True, slots=True)
+class Level:
+    """How full the spool is, as of the last commit; `failure` says why it takes nothing, if it does not."""
+
+    events: int = 0
+    size: int = 0
+    dead_letters: int = 0
+    dead_size: int = 0
+    failure: str = ""
+    open_runs: int = 0
+    forgotten_runs: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Opening:
     """What was found when the spool was opened."""
 
@@ -115,6 +134,7 @@ class Spool:
         self._path = directory / FILE_NAME
         self._max_pages = max(_FEWEST_PAGES, max_bytes // PAGE_BYTES)
         self._wall_clock = wall_clock
+        self._runs = runs.OpenRuns(min(runs.MOST_FOLLOWED, max(_FEWEST_RUNS, max_bytes // PAGE_BYTES)))
         self._next = 1
         self.events = 0
         self.size = 0
@@ -148,7 +168,9 @@ class Spool:
         try:
             yield
             self._connection.execute("COMMIT")
+            self._runs.confirm()
         except BaseException:
+            self._runs.undo()
             self._next, self.events, self.size, self.dead_letters, self.dead_size = counters
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
@@ -176,7 +198,7 @@ class Spool:
     def append(self, records: Sequence[Record]) -> None:
         """Adds events in their order, inside a transaction."""
         now = self._wall_clock()
-        for chunk in _chunks(len(records)):
+        for chunk in chunks(len(records)):
             rows = records[chunk.start : chunk.stop]
             events: list[object] = []
             bodies: list[object] = []
@@ -190,6 +212,9 @@ class Spool:
             self._connection.execute(statements.insert_events, events)
             self._connection.execute(statements.insert_bodies, bodies)
         self.events += len(records)
+        signs = [(record.run, record.sign) for record in records if record.sign is not None]
+        if signs:
+            self._runs.follow(self._connection, signs)
 
     def settle(self, delivered: Sequence[int], dead: Sequence[DeadLetter]) -> None:
         """Takes delivered events out, inside a transaction; dead letters are kept with their reason."""
@@ -201,7 +226,7 @@ class Spool:
                 (now, letter.reason, letter.detail, letter.sequence),
             )
         sequences = [*delivered, *(letter.sequence for letter in dead)]
-        for chunk in _chunks(len(sequences)):
+        for chunk in chunks(len(sequences)):
             part = sequences[chunk.start : chunk.stop]
             statements = _FOR_ROWS[len(part)]
             count, size = self._connection.execute(statements.measure, part).fetchone()
@@ -259,6 +284,16 @@ class Spool:
         ).fetchall()
         return rows[::-1]
 
+    def end_runs(self) -> list[runs.OpenRun]:
+        """The open runs; each keeps the moment of the first time that this was asked."""
+        with self.room_for_settling(), self.transaction():
+            return runs.end_all(self._connection, self._wall_clock())
+
+    def level(self, failure: str) -> Level:
+        """How full it is."""
+        counts = (self.events, self.size, self.dead_letters, self.dead_size)
+        return Level(*counts, failure, len(self._runs), self._runs.forgotten)
+
     def oldest_received_at(self) -> float | None:
         """When the oldest waiting event came (seconds since the epoch)."""
         row = self._connection.execute("SELECT received_at FROM events ORDER BY sequence LIMIT 1").fetchone()
@@ -297,10 +332,13 @@ class Spool:
         tables = self._connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
         if version != (_VERSION if tables else 0):
             return False
-        self._connection.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version={_VERSION}; COMMIT")
+        self._connection.executescript(
+            f"BEGIN IMMEDIATE; {_SCHEMA} {runs.SCHEMA} PRAGMA user_version={_VERSION}; COMMIT"
+        )
         self.events, size = self._connection.execute("SELECT count(*), total(size) FROM events").fetchone()
         self.size = int(size)
         self._count_dead_letters()
+        self._runs.load(self._connection)
         highest = [
             self._connection.execute(f"SELECT max(sequence) FROM {table}").fetchone()[0]  # noqa: S608 - our own names
             for table in ("events", "bodies", "delivered", "dead_letters")
@@ -322,20 +360,12 @@ class Spool:
                 self.append([Record(run, digest_of(body), body)])
                 recovered += 1
             self._next = max(self._next, following)
+            self._runs.follow(self._connection, readable_open_runs(aside))
         return Opening(self.events, self.size, aside, recovered)
 
     def _count_dead_letters(self) -> None:
         count, size = self._connection.execute("SELECT count(*), total(size) FROM dead_letters").fetchone()
         self.dead_letters, self.dead_size = count, int(size)
-
-
-def _chunks(count: int) -> Iterator[range]:
-    """Ranges whose lengths are powers of two, so that few different statements have to be kept prepared."""
-    start = 0
-    while start < count:
-        length = min(_ROWS_A_STATEMENT, 1 << (count - start).bit_length() - 1)
-        yield range(start, start + length)
-        start += length
 
 
 def _take(rows: sqlite3.Cursor, limit: int, max_bytes: int) -> tuple[list[Queued], bool]:

@@ -22,7 +22,7 @@ from typing import Any, TypeVar
 from floe_sidecar.checkpoints import Checkpointer
 from floe_sidecar.duplicates import RecentDigests
 from floe_sidecar.logs import log
-from floe_sidecar.spool import PAGE_BYTES, DeadLetter, Opening, Record, Spool
+from floe_sidecar.spool import PAGE_BYTES, DeadLetter, Level, Opening, Record, Spool
 
 _T = TypeVar("_T")
 
@@ -75,17 +75,6 @@ class _Stop:
 
 
 _Order = _Append | _Settle | _Question | _Stop
-
-
-@dataclass(frozen=True, slots=True)
-class Level:
-    """How full the spool is, as of the last commit; `failure` says why it takes nothing, if it does not."""
-
-    events: int = 0
-    size: int = 0
-    dead_letters: int = 0
-    dead_size: int = 0
-    failure: str = ""
 
 
 class Writer:
@@ -286,6 +275,7 @@ class Writer:
                 self._recent.forget(digest)
         # What the log has grown by at most: an event's own pages and its place in two tables, an ended one's in three.
         pages = 4 + 2 * len(records) + 3 * (len(delivered) + len(dead))
+        pages += sum(record.sign is not None for record in records)
         self._checkpointer.written(sum(record.size for record in records) + pages * PAGE_BYTES)
         return dropped
 
@@ -352,8 +342,7 @@ class Writer:
             return _UNREADABLE
 
     def _tell(self, answers: list[tuple[Any, Any]], seconds: float | None, dropped: int, *, stored: bool) -> None:
-        spool = self._spool
-        level = Level(spool.events, spool.size, spool.dead_letters, spool.dead_size, self._failure)
+        level = self._spool.level(self._failure)
         self._loop.call_soon_threadsafe(self._told, answers, level, seconds, dropped, stored)
 
     # What follows runs on the event loop's thread again.

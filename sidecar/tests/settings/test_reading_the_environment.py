@@ -40,6 +40,7 @@ GOOD = {
     Variable.REQUEST_TIMEOUT_SECONDS: ("5", 5.0),
     Variable.IDLE_TIMEOUT_SECONDS: ("5", 5.0),
     Variable.SHUTDOWN_SECONDS: ("0", 0.0),
+    Variable.ABORT_OPEN_RUNS: ("false", False),
     Variable.REDACTION: ("False", False),
     Variable.LOG_LEVEL: ("debug", "DEBUG"),
 }

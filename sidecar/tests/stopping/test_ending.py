@@ -172,10 +172,10 @@ def test_it_starts_on_defaults_alone_and_prints_events_as_lines(tmp_path: Path) 
     ready = json.loads(process.stderr.readline())
     assert Path(ready["spool"]).parent == tmp_path
     assert (Path(ready["spool"]) / "spool.sqlite").stat().st_mode & 0o077 == 0
-    pretty = json.dumps(json.loads(body()), indent=2).encode()
+    pretty = json.dumps(json.loads(body(1, "COMPLETE")), indent=2).encode()
     send(ready["port"], pretty)
     process.terminate()
     printed, _ = process.communicate(timeout=30)
-    assert [json.loads(line) for line in printed.splitlines()] == [json.loads(body())]
+    assert [json.loads(line) for line in printed.splitlines()] == [json.loads(body(1, "COMPLETE"))]
     assert process.returncode == 0
     assert not list(tmp_path.iterdir())
