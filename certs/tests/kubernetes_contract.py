@@ -1,6 +1,6 @@
 """What an API server does with our requests; run against the one in memory and, end to end, against a real one.
 
-Each rule takes a `ClusterApi` whose webhook configuration has the entries `namespace` and `pod` and no caBundle, and
+Each rule takes a `ClusterApi` whose webhook configuration has the entries `ENTRIES` and no caBundle, and
 whose namespace has neither Secret nor Lease.
 """
 
@@ -14,6 +14,7 @@ from floe_certs.api import ConflictError, Lease, RefusedError
 from floe_certs.authority import create_authority
 from floe_certs.kubernetes import ClusterApi
 
+ENTRIES = ("namespace.inject.floe.dev", "pod.inject.floe.dev")
 Rule = Callable[[ClusterApi], Awaitable[None]]
 
 BUNDLE = create_authority("a contract", now=datetime.now(UTC)).certificate_pem
@@ -55,11 +56,11 @@ async def only_one_of_two_replaces_what_both_have_read(api: ClusterApi) -> None:
 async def every_entry_gets_the_bundle_and_keeps_the_rest(api: ClusterApi) -> None:
     live = await api.read_trust()
     assert live is not None
-    assert live.bundles == {"namespace": b"", "pod": b""}
+    assert live.bundles == {ENTRIES[0]: b"", ENTRIES[1]: b""}
 
     applied = await api.apply_trust(BUNDLE, live)
 
-    assert applied.bundles == {"namespace": BUNDLE, "pod": BUNDLE}
+    assert applied.bundles == dict.fromkeys(ENTRIES, BUNDLE)
     assert await api.read_trust() == applied
 
 
@@ -79,7 +80,7 @@ async def an_entry_that_is_gone_is_not_made_again(api: ClusterApi) -> None:
     assert live is not None
 
     with pytest.raises(RefusedError, match="422"):
-        await api.apply_trust(BUNDLE, replace(live, bundles={**live.bundles, "gone": b""}))
+        await api.apply_trust(BUNDLE, replace(live, bundles={**live.bundles, "gone.inject.floe.dev": b""}))
 
 
 async def a_lease_is_taken_renewed_and_given_back(api: ClusterApi) -> None:

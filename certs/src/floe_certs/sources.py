@@ -68,8 +68,8 @@ class OwnSecret:
         self._secrets = secrets
         self._settings = settings
         self._observer = observer
-        self._complaints = _Complaints(observer)
         self._now = now
+        self._read: tuple[str, State | None] = ("", None)
         self._last_good: State | None = None
 
     async def follow(self, *, leads: bool, settled: Collection[bytes], present: tuple[bytes, ...]) -> Material | None:
@@ -88,13 +88,16 @@ class OwnSecret:
         return None if self._last_good is None else self._last_good.material
 
     def _understood(self, stored: StoredSecret | None) -> State | None:
-        try:
-            state = None if stored is None else read_state(stored.data)
-        except DefectiveSecretError as error:
-            self._complaints.tell(error.findings)
+        if stored is None:
             return None
-        self._complaints.tell(())
-        return state
+        if stored.resource_version != self._read[0]:
+            try:
+                self._read = (stored.resource_version, read_state(stored.data))
+            except DefectiveSecretError as error:
+                self._read = (stored.resource_version, None)
+                for finding in error.findings:
+                    self._observer.failed(finding.defect, finding.sentence)
+        return self._read[1]
 
     async def _advance(
         self,

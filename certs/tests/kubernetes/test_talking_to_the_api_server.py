@@ -3,7 +3,7 @@
 import pytest
 
 from certs.tests.api_server import CONFIGURATION, OBJECTS, SECRET, InMemoryApi
-from certs.tests.kubernetes_contract import BUNDLE, RULES, Rule
+from certs.tests.kubernetes_contract import BUNDLE, ENTRIES, RULES, Rule
 from floe_certs.api import RefusedError, UnreachableError
 from floe_certs.kubernetes import Answer, ClusterApi, Document
 
@@ -11,7 +11,7 @@ pytestmark = pytest.mark.requirement("FP-9", "FP-10", "HOUSE-11")
 
 
 def cluster_api(server: InMemoryApi) -> ClusterApi:
-    server.configure_webhooks("namespace", "pod")
+    server.configure_webhooks(*ENTRIES)
     return ClusterApi(server.request, OBJECTS)
 
 
@@ -23,7 +23,7 @@ async def test_the_contract_holds(rule: Rule) -> None:
 async def test_the_bundle_belongs_to_our_field_manager_even_if_somebody_else_wrote_it() -> None:
     server = InMemoryApi()
     api = cluster_api(server)
-    server.objects[CONFIGURATION]["metadata"]["managedFields"] = {"namespace": "kubectl-edit"}
+    server.objects[CONFIGURATION]["metadata"]["managedFields"] = {ENTRIES[0]: "kubectl-edit"}
     server.objects[CONFIGURATION]["webhooks"][0]["clientConfig"]["caBundle"] = "Cg=="
     live = await api.read_trust()
     assert live is not None
@@ -31,7 +31,7 @@ async def test_the_bundle_belongs_to_our_field_manager_even_if_somebody_else_wro
     await api.apply_trust(BUNDLE, live)
 
     owners = server.objects[CONFIGURATION]["metadata"]["managedFields"]
-    assert owners == {"namespace": "floe-certs", "pod": "floe-certs"}
+    assert owners == dict.fromkeys(ENTRIES, "floe-certs")
 
 
 async def test_a_secret_that_a_chart_made_keeps_its_labels() -> None:
