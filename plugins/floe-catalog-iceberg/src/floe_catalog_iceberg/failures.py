@@ -13,6 +13,8 @@ from floe_core.errors import ConnectionError, ExecutionError, FloeError, Validat
 
 NAMESPACES = "namespaces"
 """The subject of a call for the namespaces at the top: where they are missing, all is."""
+# RFC 6749, section 5.2: a wrong client or scope is told by 400 or 401.
+_NO_TOKEN = (HTTPStatus.BAD_REQUEST, HTTPStatus.FORBIDDEN)
 _AUTHORIZATION_EXPIRED = 419  # Iceberg's REST specification: AuthenticationTimeoutException
 _MISSING = (
     iceberg.NoSuchTableError,
@@ -160,7 +162,7 @@ def _status(error: Exception) -> int | None:
 
 
 def _by_status(status: int, where: str, *, refusal: bool = False) -> FloeError:
-    if status in {HTTPStatus.UNAUTHORIZED, _AUTHORIZATION_EXPIRED} or (refusal and status < HTTPStatus.NOT_FOUND):
+    if status in {HTTPStatus.UNAUTHORIZED, _AUTHORIZATION_EXPIRED} or (refusal and status in _NO_TOKEN):
         return CredentialRefusedError(
             f"{at_start(where)} refuses the credential (HTTP {status}).",
             remedy="Check the credential, its scope, and whether it was revoked.",

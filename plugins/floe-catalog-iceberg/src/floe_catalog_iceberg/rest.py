@@ -174,6 +174,8 @@ def _tokens(config: RestCatalogConfig) -> Tokens | None:
             form=form,
             verify=str(config.ca_bundle) if config.ca_bundle else True,
             timeout_seconds=config.timeout_seconds,
+            # They are the catalog's business, and nobody else's.
+            headers={} if config.oauth2_server_uri else config.headers,
         )
     )
 

@@ -6,7 +6,7 @@ managers fetch without a timeout, and only its deprecated one lets go of a token
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Protocol
@@ -63,6 +63,7 @@ class TokenRequest:
         url: The token endpoint.
         form: Grant, client and scope, as they are sent.
         verify: A file with certificate authorities, or True for the system's.
+        headers: Sent with it, e.g. the realm of a catalog that has several.
         timeout_seconds: Longest wait for a connection, and for each part of the answer.
     """
 
@@ -70,6 +71,7 @@ class TokenRequest:
     form: dict[str, str] = field(repr=False)
     verify: str | bool
     timeout_seconds: float
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 class _TokenAnswer(BaseModel):
@@ -110,7 +112,7 @@ class ClientCredentials:
         with requests.post(
             request.url,
             data=request.form,
-            headers={"Accept": "application/json"},
+            headers={"Accept": "application/json", **request.headers},
             verify=request.verify,
             timeout=request.timeout_seconds,
             # A secret is sent where the manifest says and nowhere else.
