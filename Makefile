@@ -1,10 +1,10 @@
 # The commands that always work from a fresh clone; `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format bench e2e lock docs clean
+.PHONY: help setup demo test lint format bench e2e cluster-up cluster-down lock docs clean
 BIN := .venv/bin
 
 help: ## lists the commands
-	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 setup: ## creates .venv with everything that is pinned
 	@tools/setup.sh
@@ -28,9 +28,15 @@ format: setup ## formats the code and mends what can be mended
 bench: setup ## the benchmarks, with a report in docs/benchmarks.md
 	$(BIN)/python -m tests.benchmarks
 
-e2e: setup ## a real API server, a real Collector; binaries are built once and cached
+e2e: setup ## a real one-node cluster, a real Collector; binaries and images are built once and cached
 	@$(BIN)/python -m tests.e2e.cluster build
 	$(BIN)/pytest -q -m e2e tests/e2e $(ARGS)
+
+cluster-up: setup ## a real one-node cluster by hand, with our images; prints its KUBECONFIG; needs root
+	@$(BIN)/python -m tests.e2e.cluster start
+
+cluster-down: setup ## ends it and removes everything of it
+	@$(BIN)/python -m tests.e2e.cluster stop
 
 lock: setup ## renews the lock files
 	tools/lock.sh

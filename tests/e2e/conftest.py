@@ -4,18 +4,19 @@ import os
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from pathlib import Path
 
 import pytest
 
 from tests.e2e.admission import RUN_LABEL, Namespace, create_namespace
+from tests.e2e.cluster import images
 from tests.e2e.cluster.certificates import Authority, KeyPairFiles
 from tests.e2e.cluster.client import KubernetesClient
-from tests.e2e.cluster.control_plane import Cluster, cluster
+from tests.e2e.cluster.control_plane import KUBECONFIG_VARIABLE, Cluster, cluster
+from tests.e2e.cluster.node import Node
+from tests.e2e.cluster.node import node as start_node
 from tests.e2e.cluster.processes import LOOPBACK
-from tests.e2e.webhook_program import WebhookRunner, webhook_program
-
-EXAMPLE_MANIFEST = Path(__file__).resolve().parents[2] / "examples" / "manifest.yaml"
+from tests.e2e.traces import traces_of_a_node
+from tests.e2e.webhook_program import EXAMPLE_MANIFEST, WebhookRunner, webhook_program
 
 
 @pytest.fixture(scope="session")
@@ -23,6 +24,20 @@ def test_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """The cluster of `E2E_KUBECONFIG`, or a control plane of our own."""
     with cluster(tmp_path_factory.mktemp("cluster")) as running_cluster:
         yield running_cluster
+
+
+@pytest.fixture(scope="session")
+def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
+    """A cluster that runs pods, with the base image and the sidecar's; nothing of it stays on the machine."""
+    if KUBECONFIG_VARIABLE in os.environ:
+        pytest.skip("an existing cluster is used: images cannot be loaded into it")
+    if os.geteuid() != 0:
+        pytest.skip("a node makes networks, mounts and cgroups, which needs root")
+    with start_node(tmp_path_factory.mktemp("node")) as running_node:
+        for archive in (images.base_archive(), images.archive_of("sidecar")):
+            running_node.runtime.load(archive)
+        yield running_node
+    assert traces_of_a_node() == []
 
 
 @pytest.fixture(scope="session")

@@ -15,6 +15,7 @@ from tests.e2e.cluster.client import Manifest
 from tests.e2e.cluster.processes import RunningProcess, free_port, running
 from tests.e2e.webhook_configuration import by_url, mutating_webhook_configuration
 
+EXAMPLE_MANIFEST = Path(__file__).resolve().parents[2] / "examples" / "manifest.yaml"
 REQUESTS_METRIC = "floe_webhook_requests_total"
 
 

@@ -100,7 +100,7 @@ class KubernetesClient:
         """The pods of a namespace, or of all, that carry a label (`key=value`)."""
         collection = "/api/v1/pods" if namespace is None else _collection("v1", "Pod", namespace)
         found: list[Manifest] = self._answer(self._http.get(collection, params={"labelSelector": label}))["items"]
-        return found
+        return [{"apiVersion": "v1", "kind": "Pod"} | pod for pod in found]  # in a list only the list says it
 
     def log(self, pod: Manifest, container: str) -> str:
         """What a container has written so far.

@@ -34,9 +34,9 @@ class Containerd:
         """The names of the images that pods can use."""
         return self.ctr("images", "ls", "-q").split()
 
-    def containers(self) -> list[str]:
-        """The ids of containers, sandboxes included."""
-        return self.ctr("containers", "ls", "-q").split()
+    def running(self) -> list[str]:
+        """The ids of containers that run, sandboxes included."""
+        return self.ctr("tasks", "ls", "-q").split()
 
     def ctr(self, *arguments: str, timeout_seconds: float = 60.0) -> str:
         """What containerd's own client says of the namespace that Kubernetes uses."""

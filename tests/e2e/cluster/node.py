@@ -5,7 +5,7 @@
     10.88.0.1: kubelet - containerd - pods    kube-proxy    CoreDNS
 
 It needs root. There is one at a time on a machine, because its network, cgroups and mounts are the machine's; a lock
-says so. What a run that was killed left behind is removed by the next start, or by `remove_leftovers`.
+says so. What a run that was killed left behind is removed by the next start, or by `clean_up`.
 """
 
 import fcntl
@@ -91,6 +91,17 @@ def require_root() -> None:
         raise NodeError("a node makes networks, mounts and cgroups: start it as root, or set E2E_KUBECONFIG")
 
 
+def clean_up() -> None:
+    """Removes what a node that was killed has left on the machine.
+
+    Raises:
+        NodeError: We are not root, or a node runs: it is left alone.
+    """
+    require_root()
+    with _only_one():
+        remove_leftovers()
+
+
 def remove_leftovers() -> None:
     """Removes what a node left on the machine, if there is anything; its own programs have ended."""
     if not STATE.exists():
@@ -140,7 +151,7 @@ def _end_pods(client: KubernetesClient, runtime: Containerd) -> None:
     for pod in client.pods():
         client.delete(pod)
     deadline = time.monotonic() + _END_SECONDS
-    while runtime.containers() and time.monotonic() < deadline:  # what is left then is killed with its shim
+    while runtime.running() and time.monotonic() < deadline:  # what is left then is killed with its shim
         time.sleep(_POLL_SECONDS)
 
 
@@ -152,5 +163,7 @@ def _only_one() -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise NodeError("a node of the test bed runs on this machine; end it first (`make cluster-down`)") from None
+            raise NodeError(
+                "a node of the test bed runs on this machine; `make cluster-down` ends one that was started by hand"
+            ) from None
         yield
