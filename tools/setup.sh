@@ -28,12 +28,16 @@ if [ -z "$python" ] || ! "$python" -c 'import venv, ensurepip' 2>/dev/null; then
 fi
 
 mapfile -t rooms < <(find . -path ./.venv -prune -o -name pyproject.toml -mindepth 2 -maxdepth 3 -print | sort | xargs -n1 dirname)
-stamp=$(cat requirements/*.lock tools/setup.sh "${rooms[@]/%//pyproject.toml}" | sha256sum)
+# The place counts, too: the scripts of a virtual environment hold its path, and a moved tree needs a new one.
+stamp=$({ pwd; cat requirements/*.lock tools/setup.sh "${rooms[@]/%//pyproject.toml}"; } | sha256sum)
 if [ -x .venv/bin/floe ] && [ "$(cat .venv/.stamp 2>/dev/null)" = "$stamp" ]; then
   exit 0
 fi
 
-[ -x .venv/bin/python ] || "$python" -m venv .venv
+usable() { grep -qF " $PWD/.venv" .venv/pyvenv.cfg && .venv/bin/python -m pip --version; } >/dev/null 2>&1
+# --clear: what an interrupted set-up has left may have a Python and no pip.
+usable || "$python" -m venv --clear .venv
+rm -f .venv/.stamp
 if [ -z "${PIP_CERT:-}" ] && [ -f /etc/ssl/certs/ca-certificates.crt ]; then
   export PIP_CERT=/etc/ssl/certs/ca-certificates.crt
 fi
