@@ -3,7 +3,7 @@
 Most of it is the same for very many pods, so its text is made when it is made and not again for each patch.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -17,6 +17,33 @@ class Addition(dict[str, Any]):
     def __init__(self, document: Mapping[str, Any]) -> None:
         super().__init__(document)
         self.text = json_text(document)
+
+
+class AdditionsToList:
+    """Additions that become the first entries of a list, as operations of a JSON patch."""
+
+    __slots__ = ("_each", "_whole")
+
+    def __init__(self, entries: Sequence[Addition]) -> None:
+        # JSON has no such character in it, so whatever the entries hold, it stands for the list's path alone.
+        self._whole = add(_PATH, f"[{','.join([entry.text for entry in entries])}]")
+        self._each = ",".join([add(f"{_PATH}/{position}", entry.text) for position, entry in enumerate(entries)])
+
+    def whole(self, path: str) -> str:
+        """One operation that makes the list at a path."""
+        return self._whole.replace(_PATH, path)
+
+    def each(self, path: str) -> str:
+        """Operations, with commas between, that put them in front of what the list at a path has."""
+        return self._each.replace(_PATH, path)
+
+
+_PATH = "\0"
+
+
+def add(path: str, value: str) -> str:
+    """The operation that adds a value, given as JSON; nothing in the path may need escaping."""
+    return f'{{"op":"add","path":"{path}","value":{value}}}'
 
 
 def json_text(value: object) -> str:

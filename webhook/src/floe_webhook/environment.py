@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from floe_webhook import pod as pods
+from floe_webhook.additions import AdditionsToList
 from floe_webhook.attributes import (
     HELPERS,
     Identity,
@@ -89,15 +90,22 @@ class Merge:
 
 @dataclass(frozen=True, slots=True)
 class ContainerEnvironment:
-    """What is written into one container's `env`."""
+    """What is written into one container's `env`.
+
+    Attributes:
+        names: Of the variables.
+        additions: Their entries, as text for a patch.
+    """
 
     variables: tuple[Variable, ...]
     merge: Merge | None
     reasons: tuple[Reason, ...]
     names: tuple[str, ...] = field(init=False, repr=False, compare=False)
+    additions: AdditionsToList = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "names", tuple([variable.name for variable in self.variables]))
+        object.__setattr__(self, "additions", AdditionsToList([variable.entry for variable in self.variables]))
 
 
 @dataclass(frozen=True, slots=True)

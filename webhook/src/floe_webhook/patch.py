@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 
 from floe_webhook import pod as pods
-from floe_webhook.additions import Addition, json_text
+from floe_webhook.additions import Addition, add, json_text
 from floe_webhook.plan import ContainerPlan, Plan
 
 Operation = dict[str, Any]
@@ -24,7 +24,9 @@ def operations(plan: Plan, path: Sequence[str] = ()) -> list[Operation]:
 
 
 def texts(plan: Plan, path: Sequence[str] = ()) -> list[str]:
-    """The operations that carry out a plan, each as JSON.
+    """The operations that carry out a plan, as JSON with commas between them.
+
+    Paths are made of Kubernetes' and our own names, in which nothing has to be escaped.
 
     Args:
         plan: What is added to the pod.
@@ -42,7 +44,7 @@ def texts(plan: Plan, path: Sequence[str] = ()) -> list[str]:
     if plan.labels is not None or plan.annotations is not None:
         metadata = pods.mapping(plan.pod, "metadata")
         if not isinstance(plan.pod.get("metadata"), Mapping):
-            found.append(_add(f"{prefix}/metadata", "{}"))
+            found.append(add(f"{prefix}/metadata", "{}"))
         found += _merge(metadata, "labels", plan.labels or {}, f"{prefix}/metadata")
         found += _merge(metadata, "annotations", plan.annotations or {}, f"{prefix}/metadata")
     return found
@@ -56,35 +58,24 @@ def escape(key: str) -> str:
 def _environment(container: ContainerPlan, path: str) -> Iterator[str]:
     environment = container.environment
     if environment.merge is not None:
-        yield _add(f"{path}/env/{environment.merge.position}/value", json_text(environment.merge.value))
-    entries = [variable.entry for variable in environment.variables]
-    if not entries:
+        yield add(f"{path}/env/{environment.merge.position}/value", json_text(environment.merge.value))
+    if not environment.variables:
         return
     if container.document.get("env") is None:
-        yield _add(f"{path}/env", _list(entries))
-        return
-    for position, entry in enumerate(entries):
-        yield _add(f"{path}/env/{position}", entry.text)
+        yield environment.additions.whole(f"{path}/env")
+    else:
+        yield environment.additions.each(f"{path}/env")
 
 
 def _insert(
     document: Mapping[str, Any], key: str, entries: Sequence[Addition], path: str, *, position: str
 ) -> list[str]:
     if document.get(key) is None:
-        return [_add(f"{path}/{key}", _list(entries))]
-    return [_add(f"{path}/{key}/{position}", entry.text) for entry in entries]
+        return [add(f"{path}/{key}", f"[{','.join([entry.text for entry in entries])}]")]
+    return [add(f"{path}/{key}/{position}", entry.text) for entry in entries]
 
 
 def _merge(document: Mapping[str, Any], key: str, added: Mapping[str, str], path: str) -> list[str]:
     if document.get(key) is None:
-        return [_add(f"{path}/{key}", json_text(added))]
-    return [_add(f"{path}/{key}/{escape(name)}", json_text(value)) for name, value in added.items()]
-
-
-def _list(entries: Sequence[Addition]) -> str:
-    return f"[{','.join([entry.text for entry in entries])}]"
-
-
-def _add(path: str, value: str) -> str:
-    # Paths are made of Kubernetes' and our own names, in which nothing has to be escaped for JSON.
-    return f'{{"op":"add","path":"{path}","value":{value}}}'
+        return [add(f"{path}/{key}", json_text(added))]
+    return [add(f"{path}/{key}/{escape(name)}", json_text(value)) for name, value in added.items()]
