@@ -185,3 +185,10 @@ def test_any_value_under_any_key_is_refused_with_a_place_in_the_text(value: obje
         if isinstance(error, ValidationError):
             assert error.problems
             assert all(problem.where.line for problem in error.problems)
+
+
+@pytest.mark.requirement("HOUSE-9")
+@pytest.mark.parametrize("key", ["tenant", "organization", "environment", "domain", "template"])
+def test_a_line_break_in_a_namespace_is_refused(key: str) -> None:
+    (problem,) = problems(HEAD + f'namespaces: {{{key}: "a\\nb"}}\n')
+    assert f"namespaces.{key}" in problem

@@ -6,6 +6,7 @@ import jsonschema_rs
 import pytest
 import structlog
 
+from floe_core.errors import ValidationError
 from floe_core.manifest import load_manifest, manifest_schema, parse_manifest
 
 pytestmark = pytest.mark.requirement("HOUSE-8")
@@ -128,9 +129,20 @@ def test_what_was_switched_off_stays_off(old: str) -> None:
     assert len(loaded.deprecations) == 1
 
 
-def test_an_old_and_a_new_key_for_one_thing_are_a_conflict() -> None:
-    from floe_core.errors import ValidationError  # noqa: PLC0415 - used here only
+@pytest.mark.parametrize(
+    "old",
+    [
+        "observability: {lineage: {transport: kafka, endpoint: 'kafka:9092'}}",
+        "observability: {tracing: {exporter: jaeger, endpoint: 'http://jaeger:14250'}}",
+        "observability: {lineage: {transport: [http]}}",
+    ],
+)
+def test_what_cannot_be_migrated_is_told_in_place_of_left_out(old: str) -> None:
+    with pytest.raises(ValidationError, match="is not one of"):
+        parse_manifest(MINIMAL + old, file="x")
 
+
+def test_an_old_and_a_new_key_for_one_thing_are_a_conflict() -> None:
     text = MINIMAL + "telemetry_backend: {type: jaeger}\nplugins: {telemetry_backend: {type: datadog}}\n"
     with pytest.raises(ValidationError, match="both stand here") as caught:
         parse_manifest(text, file="x")

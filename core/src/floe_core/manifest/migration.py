@@ -30,6 +30,10 @@ _OBSERVABILITY_KEYS = {
     ("lineage",): ("enabled", "transport", "endpoint"),
     ("logging",): ("level", "format"),
 }
+_KNOWN_VALUES: dict[tuple[str, str], tuple[str, ...]] = {
+    ("tracing", "exporter"): ("otlp", "console", "none"),
+    ("lineage", "transport"): ("http", "console", "noop"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +105,7 @@ def _split_observability(work: _Rewriting) -> None:
     if not isinstance(old, dict):
         work.problems.append(Problem("`observability:` is deprecated and was no mapping.", where, "Remove it."))
         return
-    if problems := _unknown_keys(work.source, old):
+    if problems := _unknown_keys(work.source, old) or _unknown_values(work.source, old):
         work.problems.extend(problems)
         return
     rewrite: dict[str, Callable[[dict[str, Any]], dict[str, tuple[KeyPath, Any]]]] = {
@@ -132,6 +136,19 @@ def _unknown_keys(source: Document, old: dict[str, Any]) -> list[Problem]:
                 what = f"`{dotted(place)}` (deprecated) has no key `{key}`."
                 remedy = did_you_mean(key, known) or "Use `plugins.telemetry_backend` and `plugins.lineage_backend`."
                 problems.append(Problem(what, source.locate((*place, key)), remedy))
+    return problems
+
+
+def _unknown_values(source: Document, old: dict[str, Any]) -> list[Problem]:
+    """What the old section could not mean either; left out in silence, a pipeline's lineage would just be gone."""
+    problems = []
+    for (section, key), known in _KNOWN_VALUES.items():
+        value = (old.get(section) or {}).get(key)
+        if value is not None and value not in known:
+            place: KeyPath = ("observability", section, key)
+            what = f"`{dotted(place)}` (deprecated) is not one of {', '.join(known)}."
+            remedy = "Use `plugins.telemetry_backend` and `plugins.lineage_backend`."
+            problems.append(Problem(what, source.locate(place), remedy))
     return problems
 
 

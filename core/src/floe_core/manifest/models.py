@@ -86,15 +86,22 @@ class CredentialSource(Section):
     key: Annotated[str, Field(pattern=_SECRET_KEY, description="Key in the Secret")]
 
 
+# Whatever a consumer takes, a line break or another control character is nobody's namespace.
+_LINE = r"^[^\x00-\x1f\x7f]*$"
+NamespacePart = Annotated[str, Field(pattern=_LINE, max_length=255)]
+
+
 class Namespaces(Section):
     """How job namespaces are named. Without `strategy` and `template` the lineage backend's default holds (REQ-058)."""
 
     strategy: NamespaceStrategy | None = Field(default=None, description="By default the lineage backend's")
-    template: str | None = Field(default=None, description="A format of one's own, e.g. {organization}.{domain}")
-    tenant: str = Field(default=DEFAULT_TENANT, description="For `simple`")
-    organization: str | None = Field(default=None, description="For `centralized`")
-    environment: str | None = Field(default=None, description="For `environment`, e.g. production")
-    domain: str | None = Field(default=None, description="A pod's annotation floe.dev/domain wins")
+    template: Annotated[str, Field(pattern=_LINE, max_length=1024)] | None = Field(
+        default=None, description="A format of one's own, e.g. {organization}.{domain}"
+    )
+    tenant: NamespacePart = Field(default=DEFAULT_TENANT, description="For `simple`")
+    organization: NamespacePart | None = Field(default=None, description="For `centralized`")
+    environment: NamespacePart | None = Field(default=None, description="For `environment`, e.g. production")
+    domain: NamespacePart | None = Field(default=None, description="A pod's annotation floe.dev/domain wins")
 
     @field_validator("template")
     @classmethod
