@@ -1,5 +1,7 @@
 """OpenTelemetry of the services: providers with or without an OTLP exporter (requirements file 003 §1.2)."""
 
+import os
+
 from opentelemetry import metrics, trace
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import MetricReader
@@ -23,13 +25,15 @@ def init_telemetry(
     collector that is away costs telemetry, never a request. gRPC is imported only then.
 
     Args:
-        service_name: `service.name`.
+        service_name: `service.name`, unless the variable `OTEL_SERVICE_NAME` gives another: two releases of one program
+            are told apart by it.
         service_version: `service.version`.
         otlp_endpoint: OTLP/gRPC address, e.g. http://otel-collector:4317; `http://` means without TLS.
         metric_readers: Further readers, e.g. the Prometheus scrape of the monitor.
         make_global: Whether the providers become the process's; OpenTelemetry allows that once.
     """
-    resource = Resource.create({SERVICE_NAME: service_name, SERVICE_VERSION: service_version})
+    named = os.environ.get("OTEL_SERVICE_NAME") or service_name
+    resource = Resource.create({SERVICE_NAME: named, SERVICE_VERSION: service_version})
     tracer_provider = TracerProvider(resource=resource)
     readers = list(metric_readers)
     if otlp_endpoint:

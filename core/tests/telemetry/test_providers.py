@@ -11,11 +11,24 @@ from floe_core.telemetry import init_telemetry, shutdown_telemetry
 pytestmark = pytest.mark.requirement("CC-1.2")
 
 
-def test_the_resource_names_the_service() -> None:
+def test_the_resource_names_the_service(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OTEL_SERVICE_NAME", raising=False)
     tracer_provider, meter_provider = init_telemetry("floe-webhook", "0.1.0", make_global=False)
 
     attributes = tracer_provider.resource.attributes
     assert (attributes["service.name"], attributes["service.version"]) == ("floe-webhook", "0.1.0")
+    shutdown_telemetry(tracer_provider, meter_provider)
+
+
+@pytest.mark.requirement("CC-2.2")
+@pytest.mark.parametrize(("variable", "expected"), [("floe-eu", "floe-eu"), ("", "floe-webhook")])
+def test_the_variable_names_the_service_unless_it_is_empty(
+    variable: str, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OTEL_SERVICE_NAME", variable)
+    tracer_provider, meter_provider = init_telemetry("floe-webhook", "0.1.0", make_global=False)
+
+    assert tracer_provider.resource.attributes["service.name"] == expected
     shutdown_telemetry(tracer_provider, meter_provider)
 
 
