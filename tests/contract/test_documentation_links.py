@@ -16,6 +16,7 @@ ROOT = Path(__file__).parents[2]
 _HIDDEN = (".venv", "node_modules", "build", ".pytest_cache", ".hypothesis", "data")
 PAGES = sorted(page for page in ROOT.rglob("*.md") if not any(part in _HIDDEN for part in page.relative_to(ROOT).parts))
 _FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
+_INLINE_CODE = re.compile(r"`[^`\n]*`")
 _LINK = re.compile(r"\[[^\]]*\]\(([^()\s]+)\)")
 _HEADING = re.compile(r"^#{1,6}\s+(.+?)\s*$", re.MULTILINE)
 _ROOMS = "core|certs|sidecar|webhook|monitor|plugins|charts|tests|examples|docs|tools|requirements"
@@ -34,7 +35,7 @@ def anchors(page: Path) -> set[str]:
 
 
 def broken_links(page: Path) -> Iterator[str]:
-    text = _FENCE.sub("", page.read_text(encoding="utf-8"))
+    text = _INLINE_CODE.sub("", _FENCE.sub("", page.read_text(encoding="utf-8")))
     for link in _LINK.findall(text):
         if re.match(r"[a-z]+:", link):
             continue
