@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from floe_certs.serving import client_context
+from floe_certs.serving import BundleError, client_context
 
 TIMEOUT_SECONDS = 3.0
 
@@ -59,8 +59,10 @@ async def _handshake(bundle: bytes, address: tuple[str, int], name: str) -> str 
                 await writer.wait_closed()
     except ssl.SSLCertVerificationError as error:
         return error.verify_message
+    except BundleError as error:
+        return str(error)
     except ssl.SSLError as error:
-        return error.reason or "no certificate of the bundle can be read"
+        return error.reason or "the handshake fails"
     except TimeoutError:
         return f"no answer within {TIMEOUT_SECONDS:g} s"
     except OSError as error:

@@ -17,6 +17,10 @@ class PairError(ValueError):
     """A certificate and a key that cannot be served together; the message says why, without either."""
 
 
+class BundleError(ValueError):
+    """A bundle in which no certificate can be read."""
+
+
 class ServingContext:
     """A server's TLS context and the pair in it.
 
@@ -55,13 +59,16 @@ def client_context(bundle: bytes) -> ssl.SSLContext:
     """A context for a client that trusts a PEM bundle as the API server trusts a `caBundle`.
 
     Raises:
-        ssl.SSLError: Nothing in the bundle can be read.
+        BundleError: Nothing in the bundle can be read.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.hostname_checks_common_name = False  # Go's crypto/x509 looks at subject alternative names only
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # Go takes every certificate of a pool as an anchor
-    context.load_verify_locations(cadata=bundle.decode("ascii", errors="replace"))
+    try:
+        context.load_verify_locations(cadata=bundle.decode("ascii", errors="replace"))
+    except (ssl.SSLError, ValueError):  # ValueError: there is nothing at all
+        raise BundleError("no certificate of the bundle can be read") from None
     return context
 
 

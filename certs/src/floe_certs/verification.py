@@ -5,7 +5,7 @@ import ssl
 from cryptography import x509
 
 from floe_certs.authority import Certificate
-from floe_certs.serving import PairError, client_context, load_pair, server_context
+from floe_certs.serving import BundleError, PairError, client_context, load_pair, server_context
 
 _NO_CHECK_TIME = 0x200000
 """OpenSSL's X509_V_FLAG_NO_CHECK_TIME: times are compared with the caller's clock, elsewhere."""
@@ -43,8 +43,8 @@ def refusal(serving: Certificate, bundle: bytes, name: str) -> str | None:
     """
     try:
         client = client_context(bundle)
-    except ssl.SSLError:
-        return "no certificate of the bundle can be read"
+    except BundleError as error:
+        return str(error)
     # The flag is OpenSSL's, the enumeration does not name it.
     client.verify_flags |= ssl.VerifyFlags(_NO_CHECK_TIME)
     server = server_context()
