@@ -64,6 +64,35 @@ def test_a_table_is_described_by_its_columns(duckdb_catalog: DuckDBCatalogPlugin
     assert table.snapshots == ()
 
 
+def test_nested_types_are_described_by_their_parts(duckdb_catalog: DuckDBCatalogPlugin, file: Path) -> None:
+    with duckdb.connect(str(file)) as connection:
+        connection.execute("CREATE TABLE nested (s STRUCT(x INTEGER, y VARCHAR[]), m MAP(VARCHAR, DATE), f FLOAT[3])")
+    s, m, f = duckdb_catalog.connect({}).load_table("nested").columns
+    assert [(part.name, part.type, part.required) for part in (*s.children, *m.children, *f.children)] == [
+        ("x", "INTEGER", None),
+        ("y", "VARCHAR[]", None),
+        ("key", "VARCHAR", None),
+        ("value", "DATE", None),
+        ("element", "FLOAT", None),
+    ]
+    assert s.children[1].children == (Column(name="element", type="VARCHAR", required=None),)
+
+
+def test_the_key_is_told(duckdb_catalog: DuckDBCatalogPlugin, file: Path) -> None:
+    with duckdb.connect(str(file)) as connection:
+        connection.execute("CREATE TABLE keyed (a INTEGER, b INTEGER, PRIMARY KEY (b, a))")
+    catalog = duckdb_catalog.connect({})
+    assert catalog.load_table("keyed").primary_key == ("b", "a")
+    assert catalog.load_table("orders").primary_key == ()
+
+
+def test_of_a_view_nobody_knows_what_may_be_null_and_names_are_taken_in_any_case(
+    duckdb_catalog: DuckDBCatalogPlugin,
+) -> None:
+    table = duckdb_catalog.connect({}).load_table("MAIN.Recent")
+    assert [(column.name, column.required) for column in table.columns] == [("id", None)]
+
+
 def test_a_table_without_a_schema_is_one_of_main(duckdb_catalog: DuckDBCatalogPlugin) -> None:
     assert duckdb_catalog.connect({}).load_table("orders").identifier == "orders"
 

@@ -34,7 +34,8 @@ def _try_open(path: Path, *, read_only: bool, last_try: bool) -> duckdb.DuckDBPy
         return duckdb.connect(str(path), read_only=read_only)
     except duckdb.Error as error:
         # DuckDB has one exception for all troubles with files; the text tells them apart.
-        is_held = "Could not set lock" in str(error)
+        # The second one: another thread of this process is just closing the file.
+        is_held = any(sign in str(error) for sign in ("Could not set lock", "Unique file handle conflict"))
         if is_held and not last_try:
             return None
         if is_held:

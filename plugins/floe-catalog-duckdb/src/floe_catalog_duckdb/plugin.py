@@ -1,11 +1,12 @@
 """The catalog plugin for DuckDB files: schemas are namespaces, tables and views are tables."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
 
 import duckdb
+from duckdb.sqltypes import DuckDBPyType
 from pydantic import BaseModel, ConfigDict, Field
 
 from floe_catalog_duckdb.connection import connected
@@ -23,16 +24,24 @@ _TABLES = """
     SELECT table_name FROM information_schema.tables
     WHERE table_catalog = current_database() AND table_schema = ? ORDER BY 1
 """
+# DuckDB takes names in any case. Of a view it does not know what may be null.
 _COLUMNS = """
-    SELECT column_name, data_type, is_nullable = 'NO' FROM information_schema.columns
-    WHERE table_catalog = current_database() AND table_schema = ? AND table_name = ? ORDER BY ordinal_position
+    SELECT column_name, data_type, CASE WHEN table_type = 'VIEW' THEN NULL ELSE is_nullable = 'NO' END
+    FROM information_schema.columns JOIN information_schema.tables USING (table_catalog, table_schema, table_name)
+    WHERE table_catalog = current_database() AND lower(table_schema) = lower(?) AND lower(table_name) = lower(?)
+    ORDER BY ordinal_position
+"""
+_KEY = """
+    SELECT constraint_column_names FROM duckdb_constraints()
+    WHERE database_name = current_database() AND constraint_type = 'PRIMARY KEY'
+        AND lower(schema_name) = lower(?) AND lower(table_name) = lower(?)
 """
 
 
 class DuckDBCatalogConfig(BaseModel):
     """`config:` of the plugin in the manifest."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     path: Path = Field(description="The database file")
     lock_wait_seconds: float = Field(
@@ -55,24 +64,30 @@ class DuckDBCatalog:
         return [f"{namespace}.{row[0]}" for row in self._rows(_TABLES, namespace)]
 
     def load_table(self, identifier: str) -> Table:
-        """Columns by the information schema; a plain table has no snapshots. See `Catalog.load_table`."""
+        """Columns and key by the information schema; a plain table has no snapshots. See `Catalog.load_table`."""
         schema, table = split(identifier)
-        rows = self._rows(_COLUMNS, schema, table)
+        with self._reading() as connection:
+            rows = connection.execute(_COLUMNS, [schema, table]).fetchall()
+            key = connection.execute(_KEY, [schema, table]).fetchone()
+            columns = tuple(
+                Column(name=str(name), type=str(kind), required=required, children=_parts(connection.sqltype(kind)))
+                for name, kind, required in rows
+            )
         if not rows:
             raise ValidationError(
                 f"There is no table {identifier} in {self._config.path.name}.", remedy="Check its name and schema."
             )
-        columns = tuple(
-            Column(name=str(name), type=str(kind), required=bool(required)) for name, kind, required in rows
-        )
-        return Table(identifier=identifier, columns=columns)
+        return Table(identifier=identifier, columns=columns, primary_key=tuple(key[0]) if key else ())
 
     def close(self) -> None:
         """Nothing is held between calls."""
 
     def _rows(self, sql: str, *parameters: str) -> list[tuple[Any, ...]]:
-        with connected(self._config.path, read_only=True, wait_seconds=self._config.lock_wait_seconds) as connection:
+        with self._reading() as connection:
             return connection.execute(sql, list(parameters)).fetchall()
+
+    def _reading(self) -> AbstractContextManager[duckdb.DuckDBPyConnection]:
+        return connected(self._config.path, read_only=True, wait_seconds=self._config.lock_wait_seconds)
 
 
 class DuckDBCatalogPlugin(CatalogPlugin):
@@ -164,6 +179,23 @@ class DuckDBCatalogPlugin(CatalogPlugin):
         wait = self.config.lock_wait_seconds
         with connected(self.config.path, read_only=False, wait_seconds=wait) as connection:
             yield connection
+
+
+def _parts(found: DuckDBPyType) -> tuple[Column, ...]:
+    """The parts of a nested type; DuckDB knows nothing of their nullability."""
+    kind = found.id
+    if kind not in {"struct", "map", "list", "array"}:
+        return ()
+    named = [(name, part) for name, part in found.children if isinstance(part, DuckDBPyType)]
+    return tuple(
+        Column(
+            name="element" if kind in {"list", "array"} else name,
+            type=str(part),
+            required=None,
+            children=_parts(part),
+        )
+        for name, part in named
+    )
 
 
 def split(identifier: str) -> tuple[str, str]:

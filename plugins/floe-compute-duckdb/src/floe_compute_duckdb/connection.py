@@ -42,7 +42,8 @@ def _open(path: Path, deadline: float) -> duckdb.DuckDBPyConnection:
             return duckdb.connect(str(path), read_only=True)
         except duckdb.Error as error:
             # DuckDB has one exception for all troubles with files; the text tells them apart.
-            if "Could not set lock" not in str(error):
+            # The second one: another thread of this process is just closing the file.
+            if not any(sign in str(error) for sign in ("Could not set lock", "Unique file handle conflict")):
                 raise _unreachable(path, error) from None
             if time.monotonic() >= deadline:
                 raise FileIsBeingWrittenError(
