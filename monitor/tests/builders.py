@@ -12,6 +12,7 @@ from floe_monitor.alerts.routing import deliveries
 from floe_monitor.checks.model import CheckStatus, Finding, Outcome, Verdict
 from floe_monitor.contracts.model import (
     AvailabilityPromise,
+    Column,
     Contract,
     ContractId,
     ContractTable,
@@ -61,6 +62,20 @@ def contract(
         consumers=consumers,
         document={"id": name},
     )
+
+
+def described(of: Contract, columns: tuple[Column, ...]) -> Contract:
+    """The contract with these columns in each of its tables."""
+    return replace(of, tables=tuple(replace(table, columns=columns) for table in of.tables))
+
+
+def schema_contract(*, tables: int = 1) -> Contract:
+    """A contract that promises the schema of `orders` alone: an id and an amount."""
+    columns = (Column("id", "id", "integer"), Column("amount", "amount", "number", physical_type="decimal(10,2)"))
+    more = tuple(
+        ContractTable(f"orders_{number}", TableLocation(f"orders_{number}")) for number in range(2, tables + 1)
+    )
+    return described(replace(contract(freshness=None), tables=(ORDERS, *more)), columns)
 
 
 def finding(severity: str = "error", *, element: str | None = "orders.updated_at", ongoing: bool = True) -> Finding:

@@ -166,6 +166,34 @@ def _error(text: str) -> ValidationError:
     return caught.value
 
 
+SCHEMA = """\
+schema:
+  - name: orders
+    customProperties: [{property: sortedBy, value: [day, id]}]
+    properties:
+      - {name: id, logicalType: integer, physicalType: int, required: true, primaryKey: true, primaryKeyPosition: 2}
+      - {name: shop, primaryKey: true, primaryKeyPosition: 1}
+      - {name: day, logicalType: timestamp, logicalTypeOptions: {timezone: true}, partitioned: true}
+      - {name: where, logicalType: object, physicalType: geography, properties: [{name: city, required: false}]}
+      - {name: tags, logicalType: array, items: {logicalType: string}}
+      - {name: prices, logicalType: map, map: {key: {logicalType: string}, value: {physicalType: "decimal(8,2)"}}}
+"""
+
+
+@pytest.mark.requirement("FR-011", "FR-012")
+def test_a_schema_is_read_with_its_nested_parts_and_constraints() -> None:
+    contract = read(HEAD + SCHEMA)
+    [table] = contract.tables
+    assert (table.primary_key, table.partitioned_by, table.sorted_by) == (("shop", "id"), ("day",), ("day", "id"))
+    identifier, shop, day, where, tags, prices = table.columns
+    assert (identifier.physical_type, identifier.required, shop.required, day.with_zone) == ("int", True, None, True)
+    assert [(part.name, part.required) for part in where.children] == [("city", False)]
+    assert [(part.name, part.logical_type) for part in tags.children] == [("element", "string")]
+    assert [(part.name, part.physical_type) for part in prices.children] == [("key", None), ("value", "decimal(8,2)")]
+    [remark] = contract.remarks
+    assert remark.startswith("The physicalType 'geography' of orders.where is not understood;")
+
+
 def test_a_bad_contract_never_stops_the_others(tmp_path: Path) -> None:
     (tmp_path / "a.odcs.yaml").write_text(HEAD)
     (tmp_path / "b.yaml").write_text(HEAD.replace("id: orders", "id: customers"))

@@ -2,9 +2,9 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,13 +17,14 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from floe_core.plugin_interfaces.alert_channel import AlertChannelPlugin, ContractViolationEvent
 from floe_core.telemetry import init_telemetry
+from floe_monitor.contracts.directory import read_directory
 from floe_monitor.contracts.model import Contract
 from floe_monitor.probes.source import Source
 from floe_monitor.service.monitor import Monitor, MonitorSettings
 from floe_monitor.store.records import CheckRun
 from floe_monitor.store.results import active_contracts
 from floe_monitor.store.tables import EpisodeRow, SlaStatus, Violation
-from monitor.tests.builders import HOUR, MINUTE, contract, until
+from monitor.tests.builders import HOUR, MINUTE, contract, schema_contract, until
 from monitor.tests.sources import DOWN, HEALTHY, ToldCompute, duckdb_source, make_orders, told_source
 
 pytestmark = pytest.mark.requirement("FR-001", "FR-005", "FR-033")
@@ -134,14 +135,27 @@ async def test_a_table_becomes_stale_and_fresh_again_and_people_are_told_twice(
 
 
 def _written(path: Path, age: timedelta) -> None:
+    _writing(lambda: make_orders(path, age=age))
+
+
+def _changed(path: Path, *statements: str) -> None:
+    def change() -> None:
+        with duckdb.connect(str(path)) as connection:
+            for statement in statements:
+                connection.execute(statement)
+
+    _writing(change)
+
+
+def _writing(write: Callable[[], None]) -> None:
     """Writes as dbt does: again, if a reader has the file just now."""
     deadline = time.monotonic() + 20
     while True:
         try:
-            return make_orders(path, age=age)
+            return write()
         except duckdb.Error as error:
             # Within one process DuckDB names another configuration where two processes would see a lock.
-            if time.monotonic() > deadline or not {"lock", "configuration"} & set(str(error).split()):
+            if time.monotonic() > deadline or not {"lock", "configuration", "handle"} & set(str(error).split()):
                 raise
         time.sleep(0.01)
 
@@ -229,3 +243,59 @@ async def test_a_restart_goes_on_with_the_open_episode(database: str, engine: As
         await until(lambda: len(second.inbox.events) == 1)
     assert second.inbox.told == [("freshness", "resolved", "error")]
     assert len(await rows(engine, EpisodeRow)) == 1
+
+
+@pytest.mark.requirement("FR-011", "FR-012", "FR-013", "FR-014")
+async def test_a_changed_schema_is_one_episode_that_ends_when_it_is_reverted(
+    database: str, engine: AsyncEngine, tmp_path: Path
+) -> None:
+    warehouse = tmp_path / "w.duckdb"
+    _changed(warehouse, "CREATE TABLE orders (id INTEGER, amount DECIMAL(10,2))")
+    watched = schema_contract()
+    async with watching(database, duckdb_source(warehouse), watched) as running:
+        await until(lambda: "pass" in running.states("schema_drift"))
+        await asyncio.to_thread(_changed, warehouse, "ALTER TABLE orders ALTER amount TYPE DOUBLE")
+        await until(lambda: len(running.inbox.events) == 1)
+        await asyncio.to_thread(_changed, warehouse, "ALTER TABLE orders DROP amount")
+        await until(lambda: len(running.inbox.events) == 2)
+        name = f'floe_contract_schema_differences{{contract="{watched.id}"}}'
+        assert (await running.series())[name] == 1
+        await asyncio.to_thread(_changed, warehouse, "ALTER TABLE orders ADD amount DECIMAL(10,2)")
+        await until(lambda: len(running.inbox.events) == 3)
+    assert running.inbox.told == [
+        ("schema_drift", "opened", "error"),
+        ("schema_drift", "escalated", "critical"),
+        ("schema_drift", "resolved", "critical"),
+    ]
+    assert running.inbox.events[0].actual_value == "orders.amount: DOUBLE"
+    assert len(await rows(engine, EpisodeRow)) == 1
+
+
+@pytest.mark.requirement("FR-011", "FR-020")
+async def test_while_the_warehouse_is_away_drift_is_unknown_with_that_cause(database: str, tmp_path: Path) -> None:
+    async with watching(database, duckdb_source(tmp_path / "nowhere.duckdb"), schema_contract()) as running:
+        await until(lambda: "unknown" in running.states("schema_drift"))
+    assert "There is no file" in running.runs[0].verdict.reason
+    assert running.inbox.events == []
+
+
+@pytest.mark.requirement("FR-011", "FR-012")
+async def test_the_examples_contract_is_kept_and_a_planted_drift_is_told(database: str, tmp_path: Path) -> None:
+    warehouse = tmp_path / "w.duckdb"
+    table = """CREATE TABLE orders (
+        order_id INTEGER PRIMARY KEY, customer VARCHAR NOT NULL, amount DECIMAL(10,2) NOT NULL,
+        ordered_on DATE NOT NULL, updated_at TIMESTAMPTZ NOT NULL)"""
+    _changed(warehouse, table)
+    [example] = read_directory(Path(__file__).parents[3] / "examples" / "contracts").contracts
+    schema_only = replace(example, freshness=(), availability=None)
+    async with watching(database, duckdb_source(warehouse), schema_only) as running:
+        await until(lambda: "pass" in running.states("schema_drift"))
+        assert running.inbox.events == []
+        renamed = "ALTER TABLE orders RENAME COLUMN customer TO client"
+        await asyncio.to_thread(_changed, warehouse, "DROP TABLE orders", table.replace("PRIMARY KEY", ""), renamed)
+        await until(lambda: len(running.inbox.events) == 1)
+    [told] = running.inbox.events
+    assert told.severity == "critical"
+    assert told.affected_consumers == ("finance-dashboard", "revenue-forecast")
+    for part in ("orders.customer removed", "orders.client added", "orders constraint changed", "orders.order_id null"):
+        assert part in told.message

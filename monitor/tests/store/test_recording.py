@@ -1,5 +1,6 @@
 """What is stored of a run, on a real PostgreSQL."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -8,6 +9,7 @@ from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from floe_core.plugin_interfaces.alert_channel import ViolationSeverity, ViolationType
+from floe_monitor.checks.field_ids import FieldIds, TableIds
 from floe_monitor.checks.model import CheckStatus, Finding, Outcome, Verdict
 from floe_monitor.service.memory import Memory
 from floe_monitor.store.history import past_state
@@ -147,3 +149,17 @@ async def test_a_finding_of_any_length_can_be_stored(engine: AsyncEngine) -> Non
     found = Finding(ViolationSeverity.ERROR, long, long, long, long)
     await record(engine, [check_run(Outcome(CheckStatus.FAIL, long, found))])
     assert (await rows(engine, EpisodeRow))[0]["element"] == long
+
+
+@pytest.mark.requirement("FR-012")
+async def test_a_restart_knows_the_field_ids_that_were_seen(engine: AsyncEngine) -> None:
+    async def known() -> FieldIds:
+        drift = ViolationType.SCHEMA_DRIFT
+        return (await past_state(engine, contract().id, drift, NOW, DAY)).field_ids
+
+    first, then = (FieldIds({"orders": TableIds("u", {"id": number})}) for number in (1, 2))
+    assert await known() == FieldIds()
+    for at, learned in ((NOW, first), (NOW + MINUTE, None), (NOW + HOUR, then), (NOW - HOUR, first)):
+        run = check_run(outcome(), at=at, check=ViolationType.SCHEMA_DRIFT)
+        await record(engine, [replace(run, verdict=replace(run.verdict, learned=learned))])
+    assert await known() == then

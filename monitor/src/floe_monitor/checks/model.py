@@ -8,10 +8,11 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
-from typing import ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 from floe_core.manifest.models import CheckIntervals, SeverityThresholds
 from floe_core.plugin_interfaces.alert_channel import ViolationSeverity, ViolationType
+from floe_monitor.checks.field_ids import FieldIds
 from floe_monitor.contracts.model import Contract
 
 FactsT = TypeVar("FactsT")
@@ -85,10 +86,16 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The answer of one check run: one outcome per promise."""
+    """The answer of one check run: one outcome per promise.
+
+    Attributes:
+        details: For the store; values of JSON types, names and aggregates only.
+        learned: Field ids to be remembered for the next run; None if they are as before.
+    """
 
     outcomes: tuple[Outcome, ...]
-    details: dict[str, str | int | float | bool | None] = field(default_factory=dict)
+    details: dict[str, Any] = field(default_factory=dict)
+    learned: FieldIds | None = None
 
     @property
     def status(self) -> CheckStatus:

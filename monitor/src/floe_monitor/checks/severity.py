@@ -25,8 +25,13 @@ def severity_of(used_share: float, episodes: int, thresholds: SeverityThresholds
         thresholds: The platform's rules.
     """
     if used_share > 1:
-        return ViolationSeverity.CRITICAL if episodes > thresholds.critical_count else ViolationSeverity.ERROR
+        return ViolationSeverity.CRITICAL if above_the_count(episodes, thresholds) else ViolationSeverity.ERROR
     percent = used_share * 100
     if percent >= thresholds.warning_pct:
         return ViolationSeverity.WARNING
     return ViolationSeverity.INFO if percent >= thresholds.info_pct else None
+
+
+def above_the_count(episodes: int, thresholds: SeverityThresholds) -> bool:
+    """Whether a promise broke too often within the window, the present breach included."""
+    return episodes > thresholds.critical_count

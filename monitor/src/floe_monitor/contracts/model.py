@@ -65,21 +65,38 @@ class Column:
     Attributes:
         source_name: The name that the source knows it by (ODCS `physicalName`).
         time_zone: IANA name of the zone of timestamps that carry none (`logicalTypeOptions.defaultTimezone`).
+        physical_type: The source's own type, where the contract pins it.
+        with_zone: Whether timestamps carry a zone (`logicalTypeOptions.timezone`); None if nothing is promised.
+        required: Whether it is never null; None if nothing is promised.
+        children: Fields of an object, the element of an array (`element`), `key` and `value` of a map.
     """
 
     name: str
     source_name: str
     logical_type: str | None = None
     time_zone: str | None = None
+    physical_type: str | None = None
+    with_zone: bool | None = None
+    required: bool | None = None
+    children: tuple["Column", ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class ContractTable:
-    """A table that the contract describes; `name` is the contract's word for it, `location` the source's."""
+    """A table that the contract describes; `name` is the contract's word for it, `location` the source's.
+
+    Attributes:
+        primary_key: Names of the key's columns in the source; empty if no key is promised. So are the next two.
+        partitioned_by: Columns that the table is partitioned by.
+        sorted_by: Columns that it is sorted by, in this order.
+    """
 
     name: str
     location: TableLocation
     columns: tuple[Column, ...] = ()
+    primary_key: tuple[str, ...] = ()
+    partitioned_by: tuple[str, ...] = ()
+    sorted_by: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,6 @@ from pathlib import Path
 import pydantic
 from open_data_contract_standard.model import (
     OpenDataContractStandard,
-    SchemaObject,
-    SchemaProperty,
     Server,
     ServiceLevelAgreementProperty,
 )
@@ -23,13 +21,12 @@ from floe_core.manifest.problems import problems_in
 from floe_monitor.contracts.durations import parse_duration, parse_ratio
 from floe_monitor.contracts.model import (
     AvailabilityPromise,
-    Column,
     Contract,
     ContractId,
     ContractTable,
     FreshnessPromise,
-    TableLocation,
 )
+from floe_monitor.contracts.schema import remarks_on, table_of
 
 _API_VERSION = re.compile(r"v3\.[012]\.\d+")
 _REQUIRED = ("apiVersion", "kind", "id", "version", "status")
@@ -86,7 +83,7 @@ class _Reader:
             freshness=tuple(_strictest(promises)),
             availability=self._availability(),
             consumers=self._consumers(),
-            remarks=tuple(self._remarks()),
+            remarks=tuple(self._remarks(tables)),
             document=self._document.content,
         )
 
@@ -120,7 +117,7 @@ class _Reader:
                 self._report(("schema", index, "name"), f"The table {table.name} is described twice.", "Join both.")
             else:
                 names.add(table.name)
-                yield _table(table, server)
+                yield table_of(table, server)
 
     def _server(self) -> Server | None:
         servers = self._odcs.servers or []
@@ -195,38 +192,18 @@ class _Reader:
                 self._report((*path, "value"), f"`{level.property}`: {error}")
         return AvailabilityPromise(max(promised)) if promised else None
 
-    def _remarks(self) -> Iterator[str]:
+    def _remarks(self, tables: tuple[ContractTable, ...]) -> Iterator[str]:
         for level in self._odcs.slaProperties or ():
             if (level.property or "").strip().lower() not in _FRESHNESS | _AVAILABILITY:
                 yield f"The service level {level.property} is declared and not checked."
+        for table in tables:
+            yield from remarks_on(table)
 
     def _consumers(self) -> tuple[str, ...]:
         named = next(
             (entry.value for entry in self._odcs.customProperties or () if entry.property == "consumers"), None
         )
         return tuple(sorted({str(name) for name in named})) if isinstance(named, list) else ()
-
-
-def _table(table: SchemaObject, server: Server | None) -> ContractTable:
-    name = table.physicalName or table.name or ""
-    *qualifiers, bare = name.split(".")
-    schema = qualifiers[-1] if qualifiers else (server.schema_ if server else None)
-    database = qualifiers[-2] if len(qualifiers) > 1 else None
-    return ContractTable(
-        name=table.name or "",
-        location=TableLocation(table=bare, schema=schema, database=database),
-        columns=tuple(_column(column) for column in table.properties or () if column.name),
-    )
-
-
-def _column(column: SchemaProperty) -> Column:
-    zone = (column.logicalTypeOptions or {}).get("defaultTimezone")
-    return Column(
-        name=column.name or "",
-        source_name=column.physicalName or column.name or "",
-        logical_type=column.logicalType,
-        time_zone=str(zone) if zone else None,
-    )
 
 
 def _strictest(promises: Iterable[FreshnessPromise]) -> Iterable[FreshnessPromise]:

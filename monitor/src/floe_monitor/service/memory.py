@@ -7,22 +7,24 @@ from datetime import datetime, timedelta
 from floe_core.manifest.models import SeverityThresholds
 from floe_monitor.alerts.episodes import Episode, Step, advance
 from floe_monitor.checks.availability import Ping, UptimeHistory
+from floe_monitor.checks.field_ids import FieldIds
 from floe_monitor.checks.model import Rules, Verdict
 from floe_monitor.store.records import PastState
 
 
 @dataclass(slots=True)
 class Memory:
-    """Open episodes, recent breaches and uptime of one (contract, check); restored from the store at the start."""
+    """Open episodes, recent breaches, uptime and field ids of one (contract, check); restored from the store."""
 
     episodes: dict[str | None, Episode] = field(default_factory=dict)
     broken_at: dict[str | None, list[datetime]] = field(default_factory=dict)
     uptime: UptimeHistory = field(default_factory=UptimeHistory)
+    field_ids: FieldIds = field(default_factory=FieldIds)
 
     @classmethod
     def restored(cls, past: PastState, *, holds_for: timedelta) -> "Memory":
         """What the store remembers; `holds_for` as in `UptimeHistory.with_ping`."""
-        memory = cls(episodes={episode.element: episode for episode in past.open_episodes})
+        memory = cls(episodes={episode.element: episode for episode in past.open_episodes}, field_ids=past.field_ids)
         for element, moment in past.broken_at:
             memory.broken_at.setdefault(element, []).append(moment)
         for at, up in past.pings:
@@ -42,7 +44,8 @@ class Memory:
         return max(1, len(self.broken_at[element]) + (0 if goes_on else 1))
 
     def follow(self, verdict: Verdict, at: datetime) -> tuple[Step, ...]:
-        """Advances the episodes by a verdict; returns the steps."""
+        """Advances the episodes by a verdict and keeps what it learned; returns the steps."""
+        self.field_ids = verdict.learned or self.field_ids
         return tuple(self._advance_all(verdict, at))
 
     def _advance_all(self, verdict: Verdict, at: datetime) -> Iterable[Step]:

@@ -16,6 +16,7 @@ from floe_monitor.store.records import CheckRun
 VIOLATIONS: Final = "floe_contract_violations_total"
 FRESHNESS: Final = "floe_contract_freshness_seconds"
 AVAILABILITY: Final = "floe_contract_availability_ratio"
+SCHEMA: Final = "floe_contract_schema_differences"
 QUALITY: Final = "floe_contract_quality_score"
 CHECK_DURATION: Final = "floe_contract_check_duration_seconds"
 DRIFT: Final = "floe_monitor_check_drift_seconds"
@@ -26,6 +27,7 @@ METRICS: Final[Mapping[str, tuple[str, str]]] = {
     VIOLATIONS: ("counter", "Findings of checks, by contract, type and severity"),
     FRESHNESS: ("gauge", "Age of the newest row, of the oldest table of the contract"),
     AVAILABILITY: ("gauge", "Share of the observed last 24 hours in which the source answered"),
+    SCHEMA: ("gauge", "Differences between the contract's schema and the catalog's"),
     QUALITY: ("gauge", "Weighted quality score, 0 to 100"),
     CHECK_DURATION: ("histogram", "Time that a check took, its probe included"),
     DELIVERY_FAILURES: ("counter", "Attempts that a channel did not take"),
@@ -55,6 +57,7 @@ class MonitorMetrics:
         self.active: set[str] = set()
         self._freshness: dict[str, float] = {}
         self._availability: dict[str, float] = {}
+        self._differences: dict[str, float] = {}
         self._started = 0
         self._missed = 0
         self._violations = meter.create_counter(VIOLATIONS, description=METRICS[VIOLATIONS][1])
@@ -69,6 +72,7 @@ class MonitorMetrics:
         self._meter = meter
         self.observe(FRESHNESS, lambda: _per_contract(self._freshness), unit="s")
         self.observe(AVAILABILITY, lambda: _per_contract(self._availability))
+        self.observe(SCHEMA, lambda: _per_contract(self._differences))
         self.observe("floe_monitor_coverage_ratio", lambda: [Observation(self.coverage)])
         self.observe("floe_monitor_contracts", lambda: [Observation(len(self.active))])
 
@@ -91,6 +95,7 @@ class MonitorMetrics:
         self.active.discard(contract)
         self._freshness.pop(contract, None)
         self._availability.pop(contract, None)
+        self._differences.pop(contract, None)
 
     def checked(self, run: CheckRun) -> None:
         """A check has ended."""
@@ -105,6 +110,8 @@ class MonitorMetrics:
             self._freshness[contract] = max(measured)
         elif measured and run.check is ViolationType.AVAILABILITY:
             self._availability[contract] = min(measured)
+        elif measured and run.check is ViolationType.SCHEMA_DRIFT:
+            self._differences[contract] = sum(measured)
 
     def started(self, key: str, drift: timedelta) -> None:
         """See `ScheduleObserver`."""

@@ -52,6 +52,8 @@ def _measures(run: CheckRun) -> str:
             continue
         if run.check is ViolationType.AVAILABILITY:
             shown.append(f"{outcome.measure:.3%} up")
+        elif run.check is ViolationType.SCHEMA_DRIFT:
+            shown.append("as promised" if not outcome.measure else f"{outcome.measure:.0f} difference(s)")
         else:
             shown.append(f"{outcome.element}: {outcome.measure:.0f} s old, {outcome.threshold:.0f} s promised")
     return "; ".join(shown)

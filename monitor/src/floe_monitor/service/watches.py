@@ -8,9 +8,11 @@ from typing import Any
 from floe_monitor.checks.availability import AvailabilityCheck, AvailabilityFacts
 from floe_monitor.checks.freshness import FreshnessCheck, FreshnessFacts
 from floe_monitor.checks.model import Check
+from floe_monitor.checks.schema_drift import SchemaDriftCheck, SchemaFacts
 from floe_monitor.contracts.model import Contract
 from floe_monitor.probes.availability import ping
 from floe_monitor.probes.freshness import observe_freshness
+from floe_monitor.probes.schema import observe_schema
 from floe_monitor.probes.source import Source
 from floe_monitor.service.memory import Memory
 
@@ -43,9 +45,17 @@ async def _availability(target: Target) -> AvailabilityFacts:
     return AvailabilityFacts(answer, target.memory.uptime)
 
 
+async def _schema(target: Target) -> SchemaFacts:
+    return await observe_schema(target.contract, target.source, target.memory.field_ids)
+
+
 def holds_for(interval: timedelta) -> timedelta:
     """How long an observation stands for the time after it: one missed tick is bridged, not two."""
     return interval * 2.5
 
 
-WATCHES: tuple[Watch, ...] = (Watch(FreshnessCheck(), _freshness), Watch(AvailabilityCheck(), _availability))
+WATCHES: tuple[Watch, ...] = (
+    Watch(FreshnessCheck(), _freshness),
+    Watch(AvailabilityCheck(), _availability),
+    Watch(SchemaDriftCheck(), _schema),
+)

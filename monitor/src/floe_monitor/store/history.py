@@ -8,9 +8,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from floe_core.plugin_interfaces.alert_channel import ViolationSeverity, ViolationType
 from floe_monitor.alerts.episodes import Episode
 from floe_monitor.checks.availability import WINDOW
+from floe_monitor.checks.field_ids import FieldIds
 from floe_monitor.contracts.model import ContractId
 from floe_monitor.store.records import PastState
-from floe_monitor.store.tables import CheckResult, EpisodeRow
+from floe_monitor.store.tables import CheckResult, EpisodeRow, FieldIdsRow
 
 
 async def past_state(
@@ -31,6 +32,7 @@ async def past_state(
             open_episodes=await _open_episodes(connection, contract, check),
             broken_at=await _broken_at(connection, contract, check, now - counted),
             pings=await _pings(connection, contract, now - WINDOW) if check is ViolationType.AVAILABILITY else (),
+            field_ids=await _field_ids(connection, contract) if check is ViolationType.SCHEMA_DRIFT else FieldIds(),
         )
 
 
@@ -82,6 +84,15 @@ async def _broken_at(
         .order_by(EpisodeRow.broken_at)
     )
     return tuple((row.element or None, row.broken_at) for row in rows if row.broken_at is not None)
+
+
+async def _field_ids(connection: AsyncConnection, contract: ContractId) -> FieldIds:
+    document = await connection.scalar(
+        select(FieldIdsRow.tables).where(
+            FieldIdsRow.contract_name == contract.name, FieldIdsRow.contract_version == contract.version
+        )
+    )
+    return FieldIds.from_document(document or {})
 
 
 async def _pings(

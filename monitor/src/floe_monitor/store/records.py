@@ -1,11 +1,12 @@
 """What is recorded of one run of a check: its verdict, the steps of its episodes, the alerts that follow."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
 
 from floe_core.plugin_interfaces.alert_channel import ContractViolationEvent, ViolationType
 from floe_monitor.alerts.episodes import Episode, Step
+from floe_monitor.checks.field_ids import FieldIds
 from floe_monitor.checks.model import Verdict
 from floe_monitor.contracts.model import Contract, ContractId
 
@@ -63,9 +64,11 @@ class PastState:
         open_episodes: By element.
         broken_at: By element, when promises were broken within the window that severity counts.
         pings: Newest observations of availability, oldest first: time and whether the source was up.
+        field_ids: Of the contract's columns.
     """
 
     last_run: datetime | None = None
     open_episodes: tuple[Episode, ...] = ()
     broken_at: tuple[tuple[str | None, datetime], ...] = ()
     pings: tuple[tuple[datetime, bool], ...] = ()
+    field_ids: FieldIds = field(default_factory=FieldIds)

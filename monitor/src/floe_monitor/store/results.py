@@ -17,6 +17,7 @@ from floe_monitor.store.records import Alert, CheckRun
 from floe_monitor.store.tables import (
     CheckResult,
     EpisodeRow,
+    FieldIdsRow,
     OutboxRow,
     RegisteredContract,
     SlaStatus,
@@ -56,6 +57,7 @@ async def record(engine: AsyncEngine, runs: Sequence[CheckRun]) -> None:
                 connection, OutboxRow, [_alert_row(run, alert) for alert in run.alerts if alert.episode_id in ours]
             )
         await _insert_all(connection, Violation, [row for run in fresh for row in _violation_rows(run)])
+        await _store_field_ids(connection, fresh)
         await _store_sla(connection, [row for run in fresh for row in _sla_rows(run)])
 
 
@@ -191,6 +193,24 @@ def _alert_row(run: CheckRun, alert: Alert) -> dict[str, Any]:
         "due_at": run.checked_at,
         "attempts": 0,
     }
+
+
+async def _store_field_ids(connection: AsyncConnection, runs: Sequence[CheckRun]) -> None:
+    """Runs come in order, so that the newest holds."""
+    for run in runs:
+        if run.verdict.learned is None:
+            continue
+        statement = upsert(FieldIdsRow).values(
+            **_identity(run), tables=without_nul(run.verdict.learned.document()), learned_at=run.checked_at
+        )
+        new = statement.excluded
+        await connection.execute(
+            statement.on_conflict_do_update(
+                index_elements=["contract_name", "contract_version"],
+                set_={"tables": new.tables, "learned_at": new.learned_at},
+                where=FieldIdsRow.learned_at <= new.learned_at,
+            )
+        )
 
 
 async def _store_sla(connection: AsyncConnection, rows: Sequence[dict[str, Any]]) -> None:

@@ -151,6 +151,17 @@ class OutboxRow(Table):
     given_up_at: Mapped[datetime | None]
 
 
+class FieldIdsRow(Table):
+    """Iceberg field ids of a contract's columns as they were first seen; a rename is known by them."""
+
+    __tablename__ = "contract_field_ids"
+
+    contract_name: Mapped[str] = mapped_column(_NAME, primary_key=True)
+    contract_version: Mapped[str] = mapped_column(_VERSION, primary_key=True)
+    tables: Mapped[dict[str, Any]]
+    learned_at: Mapped[datetime]
+
+
 class SlaStatus(Table):
     """How a promise stands now."""
 
