@@ -1,5 +1,6 @@
 """Rounds of replicas over one API server: following, repairing, keeping what is good, telling what is not."""
 
+import asyncio
 import base64
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -181,3 +182,46 @@ async def test_a_brought_secret_is_never_written() -> None:
         clock.pass_by(timedelta(minutes=1))
     assert server.objects[SECRET]["metadata"]["resourceVersion"] == version
     assert one.noted.failures == [Defect.EXPIRED]
+
+
+async def test_the_loop_outlives_what_nobody_thought_of() -> None:
+    server = api_server()
+    thrown = iter([RuntimeError("a defect")])
+
+    async def throw_once() -> None:
+        if (error := next(thrown, None)) is not None:
+            raise error
+
+    server.before_each = throw_once
+    one = replica(server, settings(poll=timedelta(milliseconds=50)), Clock())
+    running = asyncio.create_task(one.rotation.run())
+    async with asyncio.timeout(10):
+        while not one.noted.steps:  # noqa: ASYNC110 - nothing tells; the deadline stands around it
+            await asyncio.sleep(0.01)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    assert one.noted.failures == [Failure.INTERNAL]
+    assert one.noted.sentences == ["A round ended with RuntimeError."]
+
+
+async def test_when_nobody_remembers_the_secret_what_clients_trust_stays_trusted() -> None:
+    server, clock = api_server(), Clock()
+    old = replica(server, SETTINGS, clock)
+    await old.rotation.round()
+    del server.objects[SECRET]
+    await replica(server, SETTINGS, clock).rotation.round()
+    assert old.serving.served is not None
+    assert all(refusal(old.serving.served, bundle, SERVER) is None for bundle in bundles(server))
+
+
+async def test_writers_that_are_always_first_are_told_and_the_next_round_tries_anew() -> None:
+    server, clock = api_server(), Clock()
+    one = replica(server, SETTINGS, clock)
+    put_secret(server, {})
+
+    async def somebody_is_first() -> None:
+        put_secret(server, {})
+
+    server.before_each = somebody_is_first
+    await one.rotation.round()
+    assert one.noted.failures == [Failure.CONFLICT]
