@@ -246,3 +246,29 @@ def test_without_a_command_it_says_what_there_is(capsys: Captured) -> None:
     assert printed.out == ""
     assert printed.err.startswith("Usage: floe")
     assert "manifest" in printed.err
+
+
+@pytest.mark.parametrize("boom", [RuntimeError("surprise")], indirect=True)
+@pytest.mark.usefixtures("boom")
+@pytest.mark.parametrize(("variable", "traceback"), [("0", False), ("false", False), ("", False), ("1", True)])
+def test_the_debug_variable_is_read_as_a_switch(
+    variable: str, traceback: bool, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    monkeypatch.setenv("FLOE_DEBUG", variable)
+    assert run(["boom"]) == 99
+    assert ("Traceback" in capsys.readouterr().err) is traceback
+
+
+@pytest.mark.requirement("CC-4.4")
+def test_a_plugin_of_the_old_group_is_named_with_its_new_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    installed = tmp_path / "relic-1.0.dist-info"
+    installed.mkdir()
+    (installed / "METADATA").write_text("Metadata-Version: 2.1\nName: relic\nVersion: 1.0\n")
+    (installed / "entry_points.txt").write_text("[floe.observability]\nrelic = relic:Plugin\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert run(["plugins", "check", "relic"]) == 1
+    told = capsys.readouterr().err
+    assert "deprecated group floe.observability" in told
+    assert "floe.telemetry_backends" in told

@@ -55,7 +55,12 @@ def run(arguments: Sequence[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_EXECUTION
     except Exception as error:  # noqa: BLE001 - the outermost edge: told, with how to report it
-        show_unexpected(error, debug="--debug" in arguments or bool(os.environ.get("FLOE_DEBUG")))
+        show_unexpected(error, debug="--debug" in arguments or _wanted_by_environment())
         return EXIT_UNEXPECTED
     # click returns the code of `ctx.exit(n)` here, and a command's own value otherwise.
     return result if isinstance(result, int) else 0
+
+
+def _wanted_by_environment() -> bool:
+    """FLOE_DEBUG as click reads it: `0`, `false`, `no` and `off` are no."""
+    return os.environ.get("FLOE_DEBUG", "").strip().lower() not in {"", "0", "f", "false", "n", "no", "off"}

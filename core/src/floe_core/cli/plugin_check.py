@@ -81,6 +81,9 @@ def _kind_of(name: str, registry: PluginRegistry) -> PluginKind:
     if len(kinds) == 1:
         return kinds[0]
     if not kinds:
+        for broken in registry.broken():  # e.g. registered under a group that is no longer read
+            if broken.entry.name == name:
+                raise ConfigurationError(f"The plugin {name!r} cannot be used: {broken.reason}")
         installed = sorted({entry.name for entry in registry.entries()})
         remedy = did_you_mean(name, installed) or f"Installed: {', '.join(installed) or 'none'}."
         raise ConfigurationError(f"There is no plugin {name!r}.", remedy=remedy)
