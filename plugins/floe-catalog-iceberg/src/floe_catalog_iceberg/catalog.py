@@ -20,6 +20,8 @@ from floe_core.errors import ConfigurationError, FloeError
 from floe_core.plugin_interfaces.catalog import CatalogPlugin, Column, Table
 from floe_core.plugin_interfaces.metadata import HealthState, HealthStatus
 
+_LONGEST_TIMEOUT_SECONDS = 300.0  # of both configurations
+
 
 class IcebergCatalog:
     """A connected catalog; any thread may call.
@@ -155,7 +157,7 @@ class IcebergCatalogPlugin(CatalogPlugin):
         def ask() -> None:
             try:
                 # Not the shared connection: a working one says nothing of the credential.
-                self.connect({"timeout_seconds": timeout_seconds}).close()
+                self.connect({"timeout_seconds": min(timeout_seconds, _LONGEST_TIMEOUT_SECONDS)}).close()
             except FloeError as error:
                 answers.put(HealthStatus(state=HealthState.UNHEALTHY, message=error.what))
             else:

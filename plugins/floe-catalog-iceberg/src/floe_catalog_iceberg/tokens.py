@@ -97,17 +97,16 @@ class ClientCredentials:
             requests.RequestException: It cannot be reached.
         """
         with self._lock:
-            if self._token is None or self._clock() >= self._renew_at:
-                self._fetch()
-            assert self._token is not None  # noqa: S101 - fetching sets it or raises
-            return self._token
+            token = self._token
+            if token is None or self._clock() >= self._renew_at:
+                token = self._token = self._fetch()
+            return token
 
     def forget(self) -> None:
-        """The next call fetches."""
-        with self._lock:
-            self._token = None
+        """The next call fetches. Does not wait for a fetch that runs: that brings a new token anyway."""
+        self._token = None
 
-    def _fetch(self) -> None:
+    def _fetch(self) -> str:
         request = self._request
         with requests.post(
             request.url,
@@ -125,8 +124,8 @@ class ClientCredentials:
             except ValidationError:
                 # pydantic repeats its input.
                 raise ValueError("no token in the answer") from None
-        self._token = answer.access_token
         lifetime = answer.expires_in
         self._renew_at = (
             float("inf") if lifetime is None else self._clock() + max(lifetime - _MARGIN_SECONDS, lifetime / 2)
         )
+        return answer.access_token
