@@ -2,6 +2,8 @@
 
 import json
 import logging
+import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from importlib.metadata import EntryPoint
@@ -272,3 +274,27 @@ def test_a_plugin_of_the_old_group_is_named_with_its_new_one(
     told = capsys.readouterr().err
     assert "deprecated group floe.observability" in told
     assert "floe.telemetry_backends" in told
+
+
+def test_a_result_is_utf_8_whatever_the_locale(tmp_path: Path) -> None:
+    command = [
+        str(Path(sys.executable).parent / "floe"),
+        "config",
+        "show",
+        "--set",
+        "service_name=é",
+        "--format",
+        "json",
+    ]
+    answer = subprocess.run(
+        command, capture_output=True, check=True, cwd=tmp_path, env=os.environ | {"PYTHONIOENCODING": "ascii"}
+    )
+    assert json.loads(answer.stdout)["service_name"]["value"] == "é"
+
+
+def test_a_closed_output_is_no_defect(tmp_path: Path) -> None:
+    floe_script = Path(sys.executable).parent / "floe"
+    answer = subprocess.run(
+        ["/bin/sh", "-c", 'exec "$0" config show >&-', floe_script], capture_output=True, check=False, cwd=tmp_path
+    )
+    assert (answer.returncode, answer.stderr) == (0, b"")

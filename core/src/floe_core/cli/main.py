@@ -9,6 +9,7 @@
 | interrupted (Ctrl-C)                      | 130       |
 """
 
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -35,6 +36,7 @@ def floe(*, debug: bool) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command of the installed script; ends the process."""
+    _make_output_take_any_text()
     sys.exit(run(sys.argv[1:] if arguments is None else arguments))
 
 
@@ -64,3 +66,13 @@ def run(arguments: Sequence[str]) -> int:
 def _wanted_by_environment() -> bool:
     """FLOE_DEBUG as click reads it: `0`, `false`, `no` and `off` are no."""
     return os.environ.get("FLOE_DEBUG", "").strip().lower() not in {"", "0", "f", "false", "n", "no", "off"}
+
+
+def _make_output_take_any_text() -> None:
+    """YAML and JSON are UTF-8 whatever the locale; a terminal that cannot show a character gets its escape."""
+    if sys.stdout is None:  # closed by the caller (`>&-`)
+        sys.stdout = io.StringIO()
+    elif isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.isatty():
+        sys.stdout.reconfigure(errors="backslashreplace")
+    elif isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8")
