@@ -101,6 +101,10 @@ class SeaweedFS:
             self.process.kill()
             self.process.wait(timeout=20)
         self.process = None
+        # The server puts its sockets there whatever it is told, and leaves them.
+        for port in self.ports.values():
+            for path in Path("/tmp").glob(f"seaweedfs-*-{port}.sock"):
+                path.unlink()
 
     def _answers(self) -> bool:
         plugin = RestCatalogPlugin(self.config(timeout_seconds=2))
