@@ -8,7 +8,6 @@ end:    SIGTERM, deliver what waits while still listening, listen no more, answe
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import logging
 import os
 import shutil
@@ -17,6 +16,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from floe_sidecar.control import Control
 from floe_sidecar.credentials import ApiKey
 from floe_sidecar.delivery import Delivery, Limits
 from floe_sidecar.destinations import Backend, Console, Destination
@@ -24,6 +24,7 @@ from floe_sidecar.events import digest
 from floe_sidecar.footprint import give_large_blocks_back, settle_memory, use_small_threads
 from floe_sidecar.health import Health
 from floe_sidecar.http import Bounds, Handler, Server
+from floe_sidecar.locks import FolderInUseError, lock
 from floe_sidecar.logs import log
 from floe_sidecar.metrics import Metrics
 from floe_sidecar.receiver import Receiver, fault
@@ -31,9 +32,9 @@ from floe_sidecar.retries import Backoff
 from floe_sidecar.runs import ENDS, OpenRun, abort
 from floe_sidecar.settings import Settings, Variable
 from floe_sidecar.spool import Opening, Record, Spool
+from floe_sidecar.upkeep import Order, Outcome, Verb
 from floe_sidecar.writer import SpoolFullError, SpoolUnavailableError, Writer
 
-_LOCK_NAME = "lock"
 _RUNS_AT_ONCE = 256
 _CLOSING_SHARE = 0.15
 """Part of the shutdown time that is kept for answering and closing, at most a second."""
@@ -81,6 +82,7 @@ class Sidecar:
         )
         self._health = health
         self.health = self._server(health.receive)
+        self._control = Control(self.writer, self.directory, changed=self._changed_by_hand)
         self._lock: int | None = None
         self._delivering: asyncio.Task[None] | None = None
 
@@ -99,6 +101,8 @@ class Sidecar:
             await self._close(answering_seconds=0.0)
             raise
         self._delivering = asyncio.create_task(self.delivery.run())
+        if self._lock is not None:
+            await self._control.listen()
         log(
             logging.INFO,
             "ready",
@@ -159,6 +163,7 @@ class Sidecar:
             self._delivering.cancel()
             await asyncio.gather(self._delivering, return_exceptions=True)
         await self.health.close(within_seconds=0.0)
+        await self._control.close()
         await self.writer.stop()
         if self._lock is not None:
             os.close(self._lock)
@@ -180,6 +185,11 @@ class Sidecar:
             self.metrics.commit_seconds.observe(seconds)
         if dropped:
             self.metrics.dropped.add(dropped, value="dead_letters_full")
+
+    def _changed_by_hand(self, order: Order, outcome: Outcome) -> None:
+        if order.verb is Verb.PURGE:
+            self.metrics.dropped.add(outcome.done, value="purged")
+        self.writer.announce()
 
     def _count_opening(self, opening: Opening) -> None:
         if opening.set_aside is not None:
@@ -206,23 +216,17 @@ async def serve(settings: Settings) -> None:
 
 
 def _lock(directory: Path) -> int | None:
-    """Takes the folder for this process alone; the lock goes with the process, however it ends."""
+    """Takes the folder for this process alone; one that cannot be locked now is used without."""
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(directory / _LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        log(logging.ERROR, "the spool's folder cannot be written", spool=str(directory), reason=str(error))
-        return None
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
+        return lock(directory)
+    except FolderInUseError:
         raise StartError(
             f"another sidecar uses the spool in {directory}; give each its own folder with {Variable.SPOOL_DIRECTORY}"
         ) from None
-    except OSError as error:  # a file system without locks
-        log(logging.WARNING, "the spool's folder cannot be locked", spool=str(directory), reason=str(error))
-    return descriptor
+    except OSError as error:  # it cannot be written, or its file system has no locks
+        log(logging.ERROR, "the spool's folder cannot be locked", spool=str(directory), reason=str(error))
+        return None
 
 
 async def _listen(server: Server, host: str, port: int, variable: Variable) -> None:

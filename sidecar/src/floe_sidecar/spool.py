@@ -284,6 +284,16 @@ class Spool:
         ).fetchall()
         return rows[::-1]
 
+    @property
+    def connection(self) -> sqlite3.Connection:
+        """For questions that only people ask (`floe_sidecar.upkeep`)."""
+        return self._connection
+
+    def delete_dead_letters(self, sequences: Sequence[int]) -> None:
+        """Deletes dead letters, inside a transaction."""
+        self._connection.executemany("DELETE FROM dead_letters WHERE sequence = ?", [(number,) for number in sequences])
+        self._count_dead_letters()
+
     def end_runs(self) -> list[runs.OpenRun]:
         """The open runs; each keeps the moment of the first time that this was asked."""
         with self.room_for_settling(), self.transaction():

@@ -136,6 +136,11 @@ class Writer:
         """Calls back on the loop after each commit that added events."""
         self._listeners.append(listener)
 
+    def announce(self) -> None:
+        """Tells the listeners that events were added, by a question."""
+        for listener in self._listeners:
+            listener()
+
     async def stop(self, *, within_seconds: float = 5.0) -> None:
         """Does what is still ordered, closes the file, ends the thread; does not wait longer for a disk that hangs."""
         self._orders.put(_Stop())
@@ -366,8 +371,7 @@ class Writer:
             else:
                 future.set_result(answer)
         if stored:
-            for listener in self._listeners:
-                listener()
+            self.announce()
 
     def _opened(self, opening: Opening) -> None:
         self._on_opening(opening)
