@@ -118,7 +118,7 @@ class Rotation:
         self.verdict = await judge(self._history.bundles, self._address(), self._settings.server_name, now=self._now())
 
     def _settled(self) -> frozenset[bytes]:
-        return self._history.settled(self._monotonic(), self._settings.settle.total_seconds())
+        return self._history.settled(self._settings.settle.total_seconds())
 
     def _serve(self, material: Material) -> None:
         served = self._served

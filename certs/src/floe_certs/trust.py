@@ -37,6 +37,7 @@ class TrustHistory:
 
     bundles: Mapping[str, bytes] | None = None
     _since: dict[bytes, float] = field(default_factory=dict)
+    _last_look: float = 0.0
 
     def observe(self, bundles: Mapping[str, bytes], at: float) -> None:
         """Takes note of the entries at a monotonic time in seconds."""
@@ -44,10 +45,11 @@ class TrustHistory:
         everywhere = set.intersection(*entries) if entries else set()
         self._since = {one: self._since.get(one, at) for one in everywhere}
         self.bundles = dict(bundles)
+        self._last_look = at
 
-    def settled(self, at: float, seconds: float) -> frozenset[bytes]:
-        """The authorities, as PEM, that were in every entry at every look since `seconds` ago."""
-        return frozenset(one for one, since in self._since.items() if at - since >= seconds)
+    def settled(self, seconds: float) -> frozenset[bytes]:
+        """The authorities, as PEM, that were in every entry at every look for so long, up to the last look."""
+        return frozenset(one for one, since in self._since.items() if self._last_look - since >= seconds)
 
     def present(self) -> tuple[bytes, ...]:
         """The authorities, as PEM, that were in every entry at the last look."""

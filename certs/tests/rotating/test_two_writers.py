@@ -12,11 +12,13 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from certs.tests.api_server import SECRET, InMemoryApi
+from certs.tests.api_server import CONFIGURATION, SECRET, InMemoryApi
 from certs.tests.builders import SERVER, Clock, settings
 from certs.tests.rotating.replicas import Replica, replica
 from floe_certs.authority import Certificate
+from floe_certs.planning import Step
 from floe_certs.state import State, read_state
+from floe_certs.trust import authorities_in
 from floe_certs.verification import refusal
 
 pytestmark = pytest.mark.requirement("FP-9", "HOUSE-11", "HOUSE-3")
@@ -137,3 +139,36 @@ async def test_replicas_that_all_lead_never_lose_an_authority_or_a_client(seed: 
     authorities = {pem for state in watcher.states for pem in state.trusted}
     assert len(authorities) == 2, "the first one and the next, however many replicas try"
     assert watcher.states[-1].retired == ()
+
+
+async def test_a_leader_that_slept_does_not_take_a_new_authority_out_of_the_bundle() -> None:
+    clock, server = Clock(), InMemoryApi()
+    server.configure_webhooks("namespace", "pod")
+    sleeper, other = replica(server, SETTINGS, clock), replica(server, SETTINGS, clock)
+    await sleeper.rotation.round()
+    await other.rotation.round()
+    asleep, awake = asyncio.Event(), asyncio.Event()
+    requests = 0
+
+    async def sleep_before_writing() -> None:
+        nonlocal requests
+        requests += 1
+        if requests == 5:  # two reads are two times two calls; then it wants to repair the bundle
+            asleep.set()
+            await awake.wait()
+
+    server.objects[CONFIGURATION]["webhooks"][0]["clientConfig"]["caBundle"] = "Cg=="
+    server.before_each = sleep_before_writing
+    sleeping = asyncio.create_task(sleeper.rotation.round())
+    await asyncio.wait_for(asleep.wait(), 10)
+    clock.pass_by(timedelta(minutes=6))
+    await other.rotation.round()
+    assert Step.TRUST in other.noted.steps
+    after_trust = server.ca_bundles()
+    bundles_seen = []
+    server.after_write = lambda: bundles_seen.append(server.ca_bundles())
+    awake.set()
+    await sleeping
+
+    assert all(one == after_trust for one in [*bundles_seen, server.ca_bundles()])
+    assert all(len(authorities_in(base64.b64decode(one or ""))) == 2 for one in after_trust.values())
