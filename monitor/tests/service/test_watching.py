@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from floe_core.plugin_interfaces.alert_channel import AlertChannelPlugin, ContractViolationEvent
 from floe_core.telemetry import init_telemetry
-from floe_monitor.contracts.directory import read_directory
+from floe_monitor.contracts.directory import ContractDirectory, read_directory
 from floe_monitor.contracts.model import Contract
 from floe_monitor.probes.source import Source
 from floe_monitor.service.monitor import Monitor, MonitorSettings
@@ -76,17 +76,20 @@ class Running:
 
 
 @asynccontextmanager
-async def watching(database: str, source: Source, *contracts: Contract) -> AsyncIterator[Running]:
+async def watching(
+    database: str, source: Source, *contracts: Contract, folder: ContractDirectory | None = None
+) -> AsyncIterator[Running]:
     stop, port = asyncio.Event(), asyncio.get_running_loop().create_future()
     inbox, runs = Inbox(), list[CheckRun]()
     monitor = Monitor(
-        MonitorSettings(database, port=0, interval=timedelta(milliseconds=100)),
-        contracts or (WATCHED,),
+        MonitorSettings(database, port=0, interval=timedelta(milliseconds=100), look_every=timedelta(milliseconds=20)),
+        folder.read().contracts if folder else contracts or (WATCHED,),
         source,
         {"inbox": inbox},
         telemetry=lambda reader: init_telemetry("test", "0", metric_readers=(reader,), make_global=False),
         listeners=[runs.append],
         on_serving=port.set_result,
+        changes=folder.changes if folder else lambda: None,
     )
     task = asyncio.create_task(monitor.run(stop))
     running = Running(f"http://127.0.0.1:{await asyncio.wait_for(port, 20)}", inbox, monitor, runs)
@@ -299,3 +302,61 @@ async def test_the_examples_contract_is_kept_and_a_planted_drift_is_told(databas
     assert told.affected_consumers == ("finance-dashboard", "revenue-forecast")
     for part in ("orders.customer removed", "orders.client added", "orders constraint changed", "orders.order_id null"):
         assert part in told.message
+
+
+FRESH_ORDERS = """\
+apiVersion: v3.1.0
+kind: DataContract
+id: {name}
+version: 1.0.0
+status: active
+servers: [{{server: w, type: duckdb, schema: main}}]
+schema: [{{name: orders}}]
+slaProperties: [{{property: freshness, value: {age}, element: orders}}]
+"""
+
+
+@pytest.mark.requirement("FR-004", "FR-044")
+async def test_contracts_come_change_and_go_without_a_restart(
+    database: str, engine: AsyncEngine, warehouse: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "contracts"
+    folder.mkdir()
+
+    def write(name: str, age: str) -> None:
+        (folder / f"{name}.yaml").write_text(FRESH_ORDERS.format(name=name, age=age))
+
+    def states(name: str) -> list[str]:
+        return [run.verdict.status.value for run in running.runs if run.contract.id.contract == name]
+
+    async def registered(*names: str) -> bool:
+        return await active_contracts(engine) == tuple(f"default.default/{name}:1.0.0" for name in names)
+
+    write("one", "PT1H")
+    async with watching(database, duckdb_source(warehouse), folder=ContractDirectory(folder)) as running:
+        await until(lambda: "pass" in states("one"))
+        write("two", "PT1H")
+        await until(lambda: "pass" in states("two"))
+        write("one", "PT1M")
+        await until(lambda: "fail" in states("one"))
+        assert "fail" not in states("two")
+        write("one", "soon")
+        await until(lambda: _problems(running, 2))
+        seen = len(states("one"))
+        await until(lambda: states("one")[seen:].count("fail") >= 2)
+        (folder / "one.yaml").unlink()
+        await until(lambda: registered("two"))
+        await until(lambda: _problems(running, 0))
+        assert not any("default.default/one" in name for name in await running.series())
+        seen = len(states("one"))
+        await until(lambda: len(states("two")) >= 5)
+        assert len(states("one")) <= seen + 1  # the run that went on
+        write("one", "PT1M")
+        await until(lambda: registered("one", "two"))
+        await until(lambda: len(states("one")) > seen + 2)
+    assert [kind for _, kind, _ in running.inbox.told] == ["opened"]
+    assert len(await rows(engine, EpisodeRow)) == 1
+
+
+async def _problems(running: Running, count: int) -> bool:
+    return len((await running.get("/readyz")).json()["problems"]) == count

@@ -1,5 +1,10 @@
-"""Contracts of a directory; a bad one is reported and never stops the others."""
+"""Contracts of a directory, read again when it changes; a bad one is reported and never stops the others.
 
+Looking is by the files' names, sizes and times, from time to time: it works on every volume, and a ConfigMap's links
+are followed. A change counts once two looks in a row have seen the same: no file is read while it is being written.
+"""
+
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,41 +17,110 @@ _SUFFIXES = (".odcs.yaml", ".odcs.yml", ".yaml", ".yml")
 
 @dataclass(frozen=True, slots=True)
 class ReadContracts:
-    """What a directory holds: contracts that can be watched, and why others cannot."""
+    """What a directory holds.
+
+    Attributes:
+        contracts: Those that can be watched.
+        errors: Why others cannot.
+        kept: Those whose file is bad now, in their last good form.
+    """
 
     contracts: tuple[Contract, ...]
-    errors: tuple[FloeError, ...]
+    errors: tuple[FloeError, ...] = ()
+    kept: tuple[ContractId, ...] = ()
+
+    @property
+    def problems(self) -> list[str]:
+        """What a person should mend, as sentences."""
+        return [
+            *(str(error) for error in self.errors),
+            *(f"{contract} is still watched in its last good form." for contract in self.kept),
+        ]
+
+
+_Look = tuple[tuple[str, int, int, int], ...]
+
+
+class ContractDirectory:
+    """The contracts in the files of a directory (not of its sub-directories), in the order of file names.
+
+    Args:
+        directory: Where they are.
+        environment: As in `read_contract`.
+    """
+
+    def __init__(self, directory: Path, *, environment: str | None = None) -> None:
+        self._directory = directory
+        self._environment = environment
+        self._good: dict[Path, Contract] = {}
+        self._read: _Look | None = None
+        self._last: _Look | None = None
+
+    def read(self) -> ReadContracts:
+        """What is there now.
+
+        Raises:
+            ConfigurationError: There is no such directory, or it cannot be looked into.
+        """
+        self._read = self._last = self._look()
+        contracts: dict[ContractId, Contract] = {}
+        errors: list[FloeError] = []
+        kept: list[ContractId] = []
+        good: dict[Path, Contract] = {}
+        for path in self._files():
+            try:
+                contract = read_contract(path, environment=self._environment)
+            except (ConfigurationError, ValidationError) as error:
+                errors.append(error)
+                if path not in self._good:
+                    continue
+                contract = self._good[path]
+                kept.append(contract.id)
+            good[path] = contract
+            if contract.id in contracts:
+                errors.append(_twice(contract.id, path))
+            else:
+                contracts[contract.id] = contract
+        self._good = good
+        return ReadContracts(tuple(contracts.values()), tuple(errors), tuple(kept))
+
+    def changes(self) -> ReadContracts | None:
+        """As `read`, if something has changed since and stands still by now; otherwise None."""
+        look = self._look()
+        stands_still, self._last = look == self._last, look
+        return self.read() if stands_still and look != self._read else None
+
+    def _look(self) -> _Look:
+        found = []
+        for path in self._files():
+            try:
+                status = path.stat()
+            except FileNotFoundError:
+                continue  # it went between listing and looking
+            found.append((path.name, status.st_ino, status.st_size, status.st_mtime_ns))
+        return tuple(found)
+
+    def _files(self) -> Iterator[Path]:
+        try:
+            paths = sorted(self._directory.iterdir())
+        except OSError:
+            raise ConfigurationError(
+                "There is no such directory of contracts.",
+                where=Location(str(self._directory)),
+                remedy="Check `--contracts`.",
+            ) from None
+        # Names that begin with a dot are a ConfigMap volume's own.
+        return (path for path in paths if path.name.endswith(_SUFFIXES) and path.name[0] != "." and path.is_file())
 
 
 def read_directory(directory: Path, *, environment: str | None = None) -> ReadContracts:
-    """All contracts of a directory (not of its sub-directories), in the order of file names.
+    """All contracts of a directory, once; see `ContractDirectory.read`."""
+    return ContractDirectory(directory, environment=environment).read()
 
-    Raises:
-        ConfigurationError: There is no such directory.
-    """
-    if not directory.is_dir():
-        raise ConfigurationError(
-            "There is no such directory of contracts.", where=Location(str(directory)), remedy="Check `--contracts`."
-        )
-    contracts: dict[ContractId, Contract] = {}
-    errors: list[FloeError] = []
-    # Names that begin with a dot are a ConfigMap volume's own.
-    for path in sorted(path for path in directory.iterdir() if path.is_file() and not path.name.startswith(".")):
-        if not path.name.endswith(_SUFFIXES):
-            continue
-        try:
-            contract = read_contract(path, environment=environment)
-        except (ConfigurationError, ValidationError) as error:
-            errors.append(error)
-            continue
-        if contract.id in contracts:
-            errors.append(
-                ConfigurationError(
-                    f"The contract {contract.id} is there twice; the first file holds.",
-                    where=Location(str(path)),
-                    remedy="Give it another version, or remove one of both.",
-                )
-            )
-            continue
-        contracts[contract.id] = contract
-    return ReadContracts(tuple(contracts.values()), tuple(errors))
+
+def _twice(contract: ContractId, path: Path) -> ConfigurationError:
+    return ConfigurationError(
+        f"The contract {contract} is there twice; the first file holds.",
+        where=Location(str(path)),
+        remedy="Give it another version, or remove one of both.",
+    )

@@ -18,7 +18,7 @@ from floe_core.manifest.loading import load_manifest
 from floe_core.manifest.models import Manifest
 from floe_core.plugin_interfaces.registry import PluginRegistry
 from floe_core.telemetry import init_telemetry
-from floe_monitor.contracts.directory import ReadContracts, read_directory
+from floe_monitor.contracts.directory import ContractDirectory, ReadContracts
 from floe_monitor.service.monitor import SERVICE_NAME, Monitor, MonitorSettings
 from floe_monitor.service.reporter import Reporter
 from floe_monitor.service.wiring import create_plugins
@@ -58,11 +58,12 @@ def watch(arguments: Arguments) -> None:
             remedy="Set it to true.",
         )
     console = Console(highlight=False, soft_wrap=True)
-    found = read_directory(arguments.contracts, environment=arguments.environment)
+    directory = ContractDirectory(arguments.contracts, environment=arguments.environment)
+    found = directory.read()
     for error in found.errors:
         _log.error("contract.unreadable", reason=str(error))
     with _interruptible(), _database(arguments, console) as url:
-        asyncio.run(_run(arguments, manifest, found, url, console))
+        asyncio.run(_run(arguments, manifest, directory, found, url=url, console=console))
     console.print("The monitor has stopped.")
 
 
@@ -91,7 +92,15 @@ def _interruptible() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-async def _run(arguments: Arguments, manifest: Manifest, found: ReadContracts, url: str, console: Console) -> None:
+async def _run(
+    arguments: Arguments,
+    manifest: Manifest,
+    directory: ContractDirectory,
+    found: ReadContracts,
+    *,
+    url: str,
+    console: Console,
+) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for asked in (signal.SIGTERM, signal.SIGINT):
@@ -115,7 +124,8 @@ async def _run(arguments: Arguments, manifest: Manifest, found: ReadContracts, u
         emit_lineage=plugins.emit_lineage,
         listeners=[Reporter(console)],
         on_serving=lambda port: _announce(console, found, arguments.host, port),
-        problems=[str(error) for error in found.errors],
+        problems=found.problems,
+        changes=directory.changes,
     )
     await monitor.run(stop)
 

@@ -9,7 +9,7 @@ At the end the schedule stops first, then what was found is stored, then what wa
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from typing import Final
 
@@ -21,27 +21,25 @@ from opentelemetry.sdk.metrics.export import MetricReader
 from opentelemetry.sdk.trace import TracerProvider
 from sqlalchemy.exc import SQLAlchemyError
 
+from floe_core.errors import FloeError
 from floe_core.manifest.models import Monitoring
 from floe_core.plugin_interfaces.alert_channel import AlertChannelPlugin
 from floe_core.telemetry import shutdown_telemetry
 from floe_monitor.alerts.dispatcher import Dispatcher
+from floe_monitor.contracts.directory import ReadContracts
 from floe_monitor.contracts.model import Contract
 from floe_monitor.probes.source import Source
-from floe_monitor.schedule.loop import Job, Schedule
-from floe_monitor.schedule.plan import Timetable
+from floe_monitor.schedule.loop import Schedule
 from floe_monitor.service.exposition import Exposition
 from floe_monitor.service.lineage import LineageEmitter
-from floe_monitor.service.memory import Memory
 from floe_monitor.service.metrics import MonitorMetrics
 from floe_monitor.service.recorder import Recorder
+from floe_monitor.service.roster import Roster
 from floe_monitor.service.runner import Routing, Runner
 from floe_monitor.service.state import ServiceState
-from floe_monitor.service.watches import WATCHES, Target, Watch, holds_for
 from floe_monitor.service.web import application, serving
 from floe_monitor.store.database import open_engine, upgrade
-from floe_monitor.store.history import past_state
-from floe_monitor.store.records import CheckRun, key_of
-from floe_monitor.store.results import register
+from floe_monitor.store.records import CheckRun
 
 _log = structlog.get_logger(__name__)
 SERVICE_NAME: Final = "floe-contract-monitor"
@@ -57,6 +55,7 @@ class MonitorSettings:
     Attributes:
         database_url: PostgreSQL.
         interval: Overrides the interval of every check; for demonstrations and tests.
+        look_every: How often the contracts are looked at for changes.
         port: 0 means any free one.
     """
 
@@ -65,6 +64,7 @@ class MonitorSettings:
     host: str = "127.0.0.1"
     port: int = 8080
     interval: timedelta | None = None
+    look_every: timedelta = timedelta(seconds=2)
 
 
 class Monitor:
@@ -80,6 +80,7 @@ class Monitor:
         on_serving: Called with the port when HTTP is served.
         telemetry: Makes the providers of spans and metrics, given the reader of the scrape.
         problems: What a person should mend; shown by `/readyz`.
+        changes: The contracts anew if they have changed; blocks.
     """
 
     def __init__(
@@ -94,16 +95,16 @@ class Monitor:
         listeners: Sequence[Callable[[CheckRun], None]] = (),
         on_serving: Callable[[int], None] = lambda _port: None,
         problems: Sequence[str] = (),
+        changes: Callable[[], ReadContracts | None] = lambda: None,
     ) -> None:
         self._settings = settings
         self._contracts = contracts
-        self._source = source
         self._on_serving = on_serving
         self._exposition = Exposition(lambda: self._metrics.active)
         self._providers = telemetry(self._exposition.reader)
         tracers, meters = self._providers
         self._metrics = MonitorMetrics(meters.get_meter("floe_monitor"))
-        self._metrics.active = {str(contract.id) for contract in contracts}
+        self._changes = changes
         self._engine = open_engine(settings.database_url)
         self._dispatcher = Dispatcher(self._engine, channels, self._metrics)
         self._recorder = Recorder(self._engine, self._metrics, on_stored=self._dispatcher.wake)
@@ -121,6 +122,15 @@ class Monitor:
             Routing(tuple(channels), settings.monitoring.alerts.routing_rules),
             tracers.get_tracer("floe_monitor"),
             (self._recorder.put, self._metrics.checked, self.state.checked, *lineage, *listeners),
+        )
+        self._roster = Roster(
+            self._engine,
+            self._schedule,
+            self._runner,
+            source,
+            metrics=self._metrics,
+            monitoring=settings.monitoring,
+            interval=settings.interval,
         )
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -140,8 +150,7 @@ class Monitor:
         while not stop.is_set():
             try:
                 await upgrade(self._engine)
-                await register(self._engine, self._contracts, datetime.now(UTC))
-                await self._schedule_all()
+                await self._roster.take(self._contracts)
             except (SQLAlchemyError, OSError) as error:
                 _log.warning("store.unreachable", reason=type(error).__name__)
                 self.state.store_failure = partial(str, type(error).__name__)
@@ -151,26 +160,26 @@ class Monitor:
                 return True
         return False
 
-    async def _schedule_all(self) -> None:
-        if not self._contracts:
-            _log.info("contracts.none")
-        for contract in self._contracts:
-            for watch in WATCHES:
-                if watch.check.is_promised(contract):
-                    await self._schedule_one(contract, watch)
-
-    async def _schedule_one(self, contract: Contract, watch: Watch) -> None:
-        interval = self._settings.interval or watch.check.interval(self._settings.monitoring.check_intervals)
-        counted = timedelta(hours=self._settings.monitoring.severity_thresholds.critical_window_hours)
-        past = await past_state(self._engine, contract.id, watch.check.type, datetime.now(UTC), counted)
-        memory = Memory.restored(past, holds_for=holds_for(interval))
-        target = Target(contract, self._source, memory, interval)
-        key = key_of(contract.id, watch.check.type)
-
-        async def run(planned_at: datetime) -> None:
-            await self._runner.run(watch, target, planned_at)
-
-        self._schedule.add(Job(key, Timetable.of(key, interval), run, past.last_run))
+    async def _reload(self, changes: Callable[[], ReadContracts | None]) -> None:
+        """Follows the contracts' files; what cannot be read, or not be stored now, is tried again at the next look."""
+        told = self.state.problems
+        found: ReadContracts | None = None
+        while True:
+            await asyncio.sleep(self._settings.look_every.total_seconds())
+            try:
+                found = await asyncio.to_thread(changes) or found
+                if found is not None:
+                    await self._roster.take(found.contracts)
+                    self.state.contracts, told = len(found.contracts), found.problems
+                    _log.info("contracts.read", contracts=len(found.contracts), problems=found.problems)
+                found, self.state.problems = None, told
+            except FloeError as error:
+                self.state.problems = [*told, str(error)]
+            except (SQLAlchemyError, OSError) as error:
+                _log.warning("contracts.not_taken", reason=type(error).__name__)
+            except Exception as error:  # noqa: BLE001 - the outermost edge of this loop: no file ends the watching
+                self.state.problems = [*told, f"The contracts could not be read again: {type(error).__name__}."]
+                _log.exception("contracts.unreadable")
 
     async def _watch(self, stop: asyncio.Event) -> None:
         if self._lineage:
@@ -179,7 +188,9 @@ class Monitor:
             recorder = group.create_task(self._recorder.run(), name="recorder")
             dispatcher = group.create_task(self._dispatcher.run(), name="dispatcher")
             schedule = group.create_task(self._schedule.run(), name="schedule")
+            reload = group.create_task(self._reload(self._changes), name="reload")
             await stop.wait()
+            reload.cancel()
             self.state.stopping = True
             schedule.cancel()
             await asyncio.wait([schedule])
