@@ -10,15 +10,17 @@ and rendered like ours:
 The redaction stands last before the rendering, after exceptions have become text: nothing passes beside it.
 """
 
+import json
 import logging
 import sys
 from collections.abc import MutableMapping
+from contextlib import suppress
 from typing import Any, Literal, TextIO
 
 import structlog
 from opentelemetry import trace
 
-from floe_core.redaction import redact_text, redact_value
+from floe_core.redaction import redact_value
 
 LogLevel = Literal["debug", "info", "warning", "error"]
 LogFormat = Literal["json", "console"]
@@ -42,6 +44,7 @@ def configure_logging(level: LogLevel = "info", format: LogFormat = "json", stre
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         add_trace_context,
+        structlog.processors.StackInfoRenderer(),
         structlog.processors.format_exc_info,
         redact_event,
     ]
@@ -57,7 +60,7 @@ def configure_logging(level: LogLevel = "info", format: LogFormat = "json", stre
         if format == "json"
         else structlog.dev.ConsoleRenderer(colors=sink.isatty())
     )
-    handler = logging.StreamHandler(sink)
+    handler = _Handler(sink)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[structlog.stdlib.PositionalArgumentsFormatter(), structlog.stdlib.ExtraAdder(), *shared],
@@ -74,6 +77,18 @@ def configure_logging(level: LogLevel = "info", format: LogFormat = "json", stre
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
+class _Handler(logging.StreamHandler[TextIO]):
+    """Writes lines; one that cannot be made is told by its place, for its arguments have not been redacted."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - as inherited
+        """A line about the line, e.g. for a third party's `log("%d", "text")`."""
+        kind = getattr(sys.exc_info()[0], "__name__", "error")
+        place = f"{record.pathname}:{record.lineno}"
+        line = {"event": "log_line_failed", "level": "error", "logger": record.name, "where": place, "reason": kind}
+        with suppress(OSError, ValueError):  # the stream itself may be what failed
+            self.stream.write(json.dumps(line) + self.terminator)
+
+
 def add_trace_context(_logger: object, _method: str, event: EventDict) -> EventDict:
     """Adds `trace_id` (32 hex digits) and `span_id` (16) of the span that runs now (requirements file 003 §6.1)."""
     context = trace.get_current_span().get_span_context()
@@ -88,7 +103,7 @@ def redact_event(_logger: object, _method: str, event: EventDict) -> EventDict:
     for key, value in event.items():
         if key.startswith("_"):
             continue
-        event[key] = redact_text(repr(value)) if _is_opaque(value) else _redact_entry(key, value)
+        event[key] = _redact_entry(key, value)
     return event
 
 
@@ -96,7 +111,3 @@ def _redact_entry(key: str, value: object) -> object:
     redacted = redact_value({key: value})
     assert isinstance(redacted, dict)  # noqa: S101 - a mapping stays a mapping
     return redacted[key]
-
-
-def _is_opaque(value: object) -> bool:
-    return not isinstance(value, str | bytes | int | float | bool | None | dict | list | tuple)

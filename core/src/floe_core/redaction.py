@@ -139,6 +139,14 @@ def _holds_credential(name: str, value: str) -> bool:
     return not (amount or value.lower() in _NOTHING or _ABOUT.search(name) or _MANIFEST_PATH.match(name))
 
 
+def text_of(value: object) -> str:
+    """An object's text without credentials; one whose text cannot be made is named by its type."""
+    try:
+        return redact_text(str(value))
+    except Exception:  # noqa: BLE001 - a stranger's __str__ must not end the line, or the work, that it was told of
+        return f"<{type(value).__name__} without a text>"
+
+
 def redact_value(value: object) -> object:
     """A copy of nested mappings, sequences and strings with credentials masked.
 
@@ -163,12 +171,12 @@ def _redacted(value: object, depth: int) -> object:
         return _redacted_mapping(value, depth + 1)
     if isinstance(value, Sequence | AbstractSet):
         return [_redacted(entry, depth + 1) for entry in value]
-    return redact_text(str(value))
+    return text_of(value)
 
 
 def _redacted_mapping(mapping: Mapping[Any, object], depth: int) -> dict[Any, object]:
     return {
-        redact_text(key) if isinstance(key, str) else key: _redacted_entry(key, entry, depth)
+        (key if isinstance(key, int | float | None) else text_of(key)): _redacted_entry(key, entry, depth)
         for key, entry in mapping.items()
     }
 
@@ -176,7 +184,7 @@ def _redacted_mapping(mapping: Mapping[Any, object], depth: int) -> dict[Any, ob
 def _redacted_entry(key: object, entry: object, depth: int) -> object:
     if not isinstance(key, str) or not _TELLING_KEY.match(key) or isinstance(entry, bool | Mapping | None):
         return _redacted(entry, depth)
-    text = str(entry)
+    text = text_of(entry) if not isinstance(entry, str | bytes | bytearray) else str(entry)
     if text.startswith("${env:") or not _holds_credential(key, text):
         return _redacted(entry, depth)
     return MASK

@@ -104,6 +104,50 @@ def test_a_credential_in_an_exceptions_traceback_is_masked(stream: io.StringIO) 
     assert "s3cr3t-value-18" not in stream.getvalue()
 
 
+class Mute:
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+    __repr__ = __str__
+
+
+@pytest.mark.requirement("HOUSE-3")
+def test_what_has_no_text_or_an_odd_key_does_not_end_the_line_or_the_work(stream: io.StringIO) -> None:
+    structlog.get_logger("floe").info("told", thing=Mute(), nested={("a", 1): [Mute()], 2: "b"})
+
+    line = last(stream)
+    assert line["thing"] == "<Mute without a text>"
+    assert line["nested"] == {"('a', 1)": ["<Mute without a text>"], "2": "b"}
+
+
+@pytest.mark.requirement("HOUSE-7")
+def test_a_third_partys_line_that_cannot_be_made_is_told_by_its_place_alone(
+    stream: io.StringIO, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # To our handler alone: pytest's own would raise.
+    (handler,) = [handler for handler in logging.getLogger().handlers if getattr(handler, "stream", None) is stream]
+    handler.handle(logging.LogRecord("vendor", logging.WARNING, __file__, 1, "it has %d letters", ("hunter22",), None))
+
+    line = last(stream)
+    assert (line["event"], line["logger"], line["reason"]) == ("log_line_failed", "vendor", "TypeError")
+    assert "test_one_line_per_event.py:" in str(line["where"])
+    assert "hunter22" not in stream.getvalue() + "".join(capsys.readouterr())
+
+
+@pytest.mark.requirement("HOUSE-7")
+def test_objects_inside_of_values_are_redacted(stream: io.StringIO) -> None:
+    structlog.get_logger("floe").info("told", details={"e": ValueError("password=hunter22")}, x={"token=hunter22"})
+
+    assert "hunter22" not in stream.getvalue()
+    assert last(stream)["details"] == {"e": "password=***"}
+
+
+def test_a_stack_that_is_asked_for_is_in_the_line(stream: io.StringIO) -> None:
+    structlog.get_logger("floe").info("where_am_i", stack_info=True)
+
+    assert "test_a_stack_that_is_asked_for" in str(last(stream)["stack"])
+
+
 def test_the_console_format_is_for_people() -> None:
     sink = io.StringIO()
     configure_logging("info", "console", sink)
