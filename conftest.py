@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import settings as hypothesis_settings
 
 from tools.requirements import (
     MODULES_BY_REQUIREMENT,
@@ -16,6 +17,10 @@ from tools.requirements import (
     requirements_of,
     requirements_page,
 )
+
+# By default an example that takes 200 ms fails: on a busy machine that says nothing of the code.
+hypothesis_settings.register_profile("floe", deadline=None)
+hypothesis_settings.load_profile("floe")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
