@@ -208,6 +208,23 @@ def test_a_revoked_token_is_replaced_without_anybody_noticing(
     assert stand_in.count("/v1/oauth/tokens") == 2
 
 
+def test_a_revoked_token_is_replaced_even_if_no_client_was_left(
+    faulty_plugin: RestCatalogPlugin, stand_in: StandIn
+) -> None:
+    catalog = faulty_plugin.connect({})
+    stand_in.scripted[TABLE] = [failing(500)]
+    with pytest.raises(ConnectionError):
+        catalog.load_table("sales.orders")
+    stand_in.valid.clear()
+    assert catalog.load_table("sales.orders").columns
+
+
+def test_a_secret_that_is_refused_is_not_tried_twice(stand_in: StandIn) -> None:
+    with pytest.raises(ConnectionError, match="refuses the credential"):
+        RestCatalogPlugin(stand_in.config(credential="id:wrong")).connect({})
+    assert stand_in.calls == ["/v1/oauth/tokens"]
+
+
 def test_a_token_that_the_catalog_calls_expired_is_replaced(
     faulty_plugin: RestCatalogPlugin, stand_in: StandIn
 ) -> None:

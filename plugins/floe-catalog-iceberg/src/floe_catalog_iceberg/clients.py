@@ -5,8 +5,9 @@
                                          ├─ connection broke ───┴ all are forgotten, once more with a new one
                                          └─ anything else ────── told
 
-A client that has just been built is not tried twice. A long-lived monitor thus survives an expired or revoked token
-and a catalog that was restarted, and its threads never share a session. No more clients exist than threads call.
+A client that has just been built is not tried twice, unless its token was older than itself. A long-lived monitor thus
+survives an expired or revoked token and a catalog that was restarted, and its threads never share a session. No more
+clients exist than threads call.
 """
 
 import threading
@@ -27,11 +28,11 @@ class Clients:
     Args:
         where: The catalog's name in errors, e.g. `the catalog at lake.example.com`.
         build: Connects a client; may raise what `failures` tells.
-        renew: Forgets a token that was refused.
+        renew: Forgets a token that was refused, and says whether there will be another.
     """
 
     def __init__(
-        self, where: str, build: Callable[[], Catalog], failures: Failures, renew: Callable[[], None] = lambda: None
+        self, where: str, build: Callable[[], Catalog], failures: Failures, renew: Callable[[], bool] = lambda: False
     ) -> None:
         self._where = where
         self._build = build
@@ -50,8 +51,7 @@ class Clients:
         with self._lock:
             if self._idle:
                 return
-            generation = self._generation
-        self._run(None, generation, "connecting", lambda _: None)
+        self.call("connecting", lambda _: None)
 
     def call(self, subject: str, action: Callable[[Catalog], _T], *, repeatable: bool = True) -> _T:
         """What the action returns.
@@ -69,15 +69,19 @@ class Clients:
         with self._lock:
             client = self._idle.pop() if self._idle else None
             generation = self._generation
-        if client is not None:
-            try:
-                return self._run(client, generation, subject, action)
-            except CredentialRefusedError:
-                self._forget(generation)
-            except ConnectionLostError:
-                self._forget(generation)
-                if not repeatable:
-                    raise
+        is_new = client is None
+        try:
+            return self._run(client, generation, subject, action)
+        except CredentialRefusedError:
+            # A new client can have been given an old token.
+            if not self._forget(generation) and is_new:
+                raise
+        except ConnectionLostError:
+            if is_new:
+                raise
+            self._forget(generation)
+            if not repeatable:
+                raise
         return self._run(None, self._generation, subject, action)
 
     def close(self) -> None:
@@ -109,13 +113,18 @@ class Clients:
         if not kept:
             client.close()
 
-    def _forget(self, generation: int) -> None:
-        """Drops all clients of a generation; of many threads that find a token refused, the first does it."""
+    def _forget(self, generation: int) -> bool:
+        """Drops all clients of a generation; of many threads that find a token refused, the first does it.
+
+        Returns:
+            Whether there will be another token.
+        """
         with self._lock:
             if generation != self._generation:
-                return
+                return True
             self._generation += 1
             dropped, self._idle = self._idle, []
-            self._renew()
+            renewed = self._renew()
         for client in dropped:
             client.close()
+        return renewed

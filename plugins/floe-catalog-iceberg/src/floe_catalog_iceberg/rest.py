@@ -151,7 +151,7 @@ def _clients(config: RestCatalogConfig, *, vends: bool) -> Clients:
         return _BoundedClient("floe", timeout_seconds=config.timeout_seconds, vends=vends, **properties)
 
     where = f"the catalog at {urlsplit(config.uri).netloc}"
-    return Clients(where, build, _FAILURES, tokens.forget if tokens else lambda: None)
+    return Clients(where, build, _FAILURES, tokens.forget if tokens else lambda: False)
 
 
 def _tokens(config: RestCatalogConfig) -> Tokens | None:

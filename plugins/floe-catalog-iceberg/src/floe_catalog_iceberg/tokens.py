@@ -26,8 +26,8 @@ class Tokens(Protocol):
     def token(self) -> str:
         """A token that is not known to be expired."""
 
-    def forget(self) -> None:
-        """The last token was refused."""
+    def forget(self) -> bool:
+        """The last token was refused; whether there will be another."""
 
 
 class BearerAuth(AuthManager):
@@ -51,8 +51,9 @@ class GivenToken:
         """The token."""
         return self._token
 
-    def forget(self) -> None:
+    def forget(self) -> bool:
         """There is no other."""
+        return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,9 +103,10 @@ class ClientCredentials:
                 token = self._token = self._fetch()
             return token
 
-    def forget(self) -> None:
+    def forget(self) -> bool:
         """The next call fetches. Does not wait for a fetch that runs: that brings a new token anyway."""
-        self._token = None
+        held, self._token = self._token, None
+        return held is not None
 
     def _fetch(self) -> str:
         request = self._request
