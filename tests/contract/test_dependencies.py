@@ -41,7 +41,7 @@ def test_what_a_room_needs_is_in_the_development_requirements(path: Path) -> Non
 
 
 def test_the_lock_has_no_index_address() -> None:
-    for lock in (ROOT / "requirements").glob("*.lock"):
+    for lock in (ROOT / "requirements").rglob("*.lock"):
         text = lock.read_text(encoding="utf-8")
         assert "--hash=sha256:" in text
         assert not re.search(r"https?://", text), f"{lock.name} names an address"
