@@ -13,17 +13,18 @@ import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from floe_sidecar.logs import log
-from floe_sidecar.upkeep import Order, Outcome, carry_out
 from floe_sidecar.writer import Writer
+
+if TYPE_CHECKING:
+    from floe_sidecar.upkeep import Order, Outcome
 
 SOCKET_NAME = "control"
 _PATIENCE_SECONDS = 30.0
-
-_orders = msgspec.json.Decoder(Order)
 
 
 class Control:
@@ -75,8 +76,10 @@ class Control:
             writer.close()
 
     async def _outcome(self, line: bytes) -> Outcome:
+        from floe_sidecar.upkeep import Order, Outcome, carry_out  # noqa: PLC0415 - few pods ever need it
+
         try:
-            order = _orders.decode(line)
+            order = msgspec.json.decode(line, type=Order)
         except msgspec.DecodeError as error:
             return Outcome(failure=f"the order cannot be read: {error}")
         unreadable = Outcome(failure="the spool's disk takes nothing now; try again later")
@@ -94,6 +97,8 @@ def connected(directory: Path) -> Iterator[Callable[[Order], Outcome]]:
     Raises:
         OSError: It does not answer.
     """
+    from floe_sidecar.upkeep import Outcome  # noqa: PLC0415 - as above
+
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(_PATIENCE_SECONDS)
         with _address(directory) as address:

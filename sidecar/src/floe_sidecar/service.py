@@ -15,6 +15,7 @@ import signal
 import tempfile
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from floe_sidecar.control import Control
 from floe_sidecar.credentials import ApiKey
@@ -32,8 +33,10 @@ from floe_sidecar.retries import Backoff
 from floe_sidecar.runs import ENDS, OpenRun, abort
 from floe_sidecar.settings import Settings, Variable
 from floe_sidecar.spool import Opening, Record, Spool
-from floe_sidecar.upkeep import Order, Outcome, Verb
 from floe_sidecar.writer import SpoolFullError, SpoolUnavailableError, Writer
+
+if TYPE_CHECKING:
+    from floe_sidecar.upkeep import Order, Outcome
 
 _RUNS_AT_ONCE = 256
 _CLOSING_SHARE = 0.15
@@ -187,7 +190,7 @@ class Sidecar:
             self.metrics.dropped.add(dropped, value="dead_letters_full")
 
     def _changed_by_hand(self, order: Order, outcome: Outcome) -> None:
-        if order.verb is Verb.PURGE:
+        if order.verb == "purge":
             self.metrics.dropped.add(outcome.done, value="purged")
         self.writer.announce()
 
