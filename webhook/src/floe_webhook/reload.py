@@ -6,15 +6,16 @@ names as they were.
 
 import asyncio
 import ssl
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Protocol
 
 import structlog
 from cryptography import x509
 
+from floe_certs.authority import Certificate
+from floe_certs.serving import ServingContext
 from floe_core.errors import FloeError
 from floe_core.manifest import load_manifest
 from floe_core.plugin_interfaces.metadata import PluginKind
@@ -25,14 +26,6 @@ from floe_webhook.profile import Profile, compile_profile
 POLL_SECONDS = 1.0
 
 _log = structlog.get_logger(__name__)
-
-
-class Followed(Protocol):
-    """Something that is read from files again and again."""
-
-    def refresh(self) -> bool:
-        """Reads the files if they have changed; whether something new is in force."""
-        ...
 
 
 def read_profile(manifest_file: Path, release_namespace: str | None = None) -> Profile:
@@ -123,50 +116,52 @@ class ServingCertificate:
         self._certificate = certificate
         self._key = key
         self._metrics = metrics
-        self._content = (certificate.read_bytes(), key.read_bytes())
+        self._serving = ServingContext()
+        self._pair = self._read()
         self.error: str | None = None
-        self.context = _server_context()
-        self.context.load_cert_chain(certificate, key)
-        self.expires_at = self._expiry()
+        self.expires_at = self._serve(self._pair)
+
+    @property
+    def context(self) -> ssl.SSLContext:
+        """For the listener; the same object for the server's whole life."""
+        return self._serving.context
 
     def refresh(self) -> bool:
-        """Takes a changed pair for new connections; a pair that does not fit together changes nothing."""
+        """Takes a changed pair for new connections; a pair that does not fit together changes nothing.
+
+        Call it on the event loop that accepts connections (`ServingContext.serve`); it reads two small files.
+        """
         try:
-            content = (self._certificate.read_bytes(), self._key.read_bytes())
-            if content == self._content:
+            pair = self._read()
+            if pair == self._pair:
                 return False
-            # A pair that does not match would leave a context with half of each, so another one tries it first.
-            _server_context().load_cert_chain(self._certificate, self._key)
-            self.context.load_cert_chain(self._certificate, self._key)
-            self.expires_at = self._expiry()
+            self.expires_at = self._serve(pair)
         except (OSError, ValueError) as error:
             reason = f"{type(error).__name__} in {self._certificate.name} or {self._key.name}"
             if reason != self.error:
                 _log.error("certificate refused, the last good one stays in force", reason=reason)
             self.error = reason
             return False
-        self._content, self.error = content, None
+        self._pair, self.error = pair, None
         _log.info("certificate in force", expires_at=self.expires_at.isoformat())
         return True
 
-    def _expiry(self) -> datetime:
-        leaf = x509.load_pem_x509_certificate(self._certificate.read_bytes())
-        expires_at = leaf.not_valid_after_utc.astimezone(UTC)
+    def _read(self) -> Certificate:
+        return Certificate(self._certificate.read_bytes(), self._key.read_bytes())
+
+    def _serve(self, pair: Certificate) -> datetime:
+        """Puts a pair into the context; gives when it expires."""
+        expires_at = x509.load_pem_x509_certificate(pair.certificate_pem).not_valid_after_utc.astimezone(UTC)
+        self._serving.serve(pair)
         self._metrics.certificate_expiry.set(expires_at.timestamp())
         return expires_at
 
 
-async def follow(followed: Followed, *, seconds: float = POLL_SECONDS) -> None:
-    """Refreshes every so many seconds until it is cancelled; files are read beside the event loop."""
+async def follow(refresh: Callable[[], Awaitable[object]], *, seconds: float = POLL_SECONDS) -> None:
+    """Refreshes every so many seconds until it is cancelled."""
     while True:
         await asyncio.sleep(seconds)
         try:
-            await asyncio.to_thread(followed.refresh)
+            await refresh()
         except Exception as error:  # noqa: BLE001 - the edge of a loop that must not end
             _log.error("following a file failed", error=type(error).__name__)
-
-
-def _server_context() -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    return context

@@ -13,7 +13,7 @@ import structlog
 from aiohttp import web
 
 from floe_webhook.metrics import Metrics
-from floe_webhook.reload import CurrentProfile, Followed, ServingCertificate, follow, read_profile
+from floe_webhook.reload import CurrentProfile, ServingCertificate, follow, read_profile
 from floe_webhook.server import Webhook
 
 _log = structlog.get_logger(__name__)
@@ -84,8 +84,15 @@ def _announce(runner: web.ServerRunner, arguments: Arguments, profile: CurrentPr
 
 
 @contextlib.asynccontextmanager
-async def _following(*files: Followed) -> AsyncIterator[None]:
-    tasks = [asyncio.create_task(follow(file)) for file in files]
+async def _following(profile: CurrentProfile, certificate: ServingCertificate) -> AsyncIterator[None]:
+    # Compiling a manifest takes milliseconds and asks plugins: beside the event loop. A pair must be loaded on it.
+    async def refresh_certificate() -> None:
+        certificate.refresh()
+
+    tasks = [
+        asyncio.create_task(follow(partial(asyncio.to_thread, profile.refresh))),
+        asyncio.create_task(follow(refresh_certificate)),
+    ]
     try:
         yield
     finally:
