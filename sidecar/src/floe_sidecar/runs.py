@@ -18,7 +18,6 @@ from __future__ import annotations
 import datetime as dt
 import sqlite3
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from enum import StrEnum
 
 import msgspec
@@ -53,8 +52,7 @@ class Role(StrEnum):
     ENDS = "ends"
 
 
-@dataclass(frozen=True, slots=True)
-class Begins:
+class Begins(msgspec.Struct, frozen=True):
     """A START: what its ABORT will have to name; `at` in seconds since the epoch, 0 if it is not told."""
 
     run_id: str
@@ -63,8 +61,7 @@ class Begins:
     at: float
 
 
-@dataclass(frozen=True, slots=True)
-class Ends:
+class Ends(msgspec.Struct, frozen=True):
     """The run needs no end from us any more."""
 
 
@@ -72,8 +69,7 @@ Sign = Begins | Ends
 ENDS = Ends()
 
 
-@dataclass(frozen=True, slots=True)
-class OpenRun:
+class OpenRun(msgspec.Struct, frozen=True):
     """A run without an end; `run` is what its events are ordered by, `ended_at` when the pod's end was first told."""
 
     run: str
@@ -131,11 +127,10 @@ def abort(run: OpenRun) -> bytes:
     return msgspec.json.encode(document)
 
 
-@dataclass(slots=True)
-class _Change:
-    begun: dict[str, Begins] = field(default_factory=dict)
-    ended: dict[str, None] = field(default_factory=dict)
-    forgotten: list[str] = field(default_factory=list)
+class _Change(msgspec.Struct):
+    begun: dict[str, Begins] = msgspec.field(default_factory=dict)
+    ended: dict[str, None] = msgspec.field(default_factory=dict)
+    forgotten: list[str] = msgspec.field(default_factory=list)
 
 
 class OpenRuns:
