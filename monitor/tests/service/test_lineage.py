@@ -9,10 +9,13 @@ import pytest
 from openlineage.client.event_v2 import RunEvent
 from openlineage.client.serde import Serde
 
-from floe_monitor.checks.model import CheckStatus, Outcome
+from floe_core.plugin_interfaces.alert_channel import ViolationType
+from floe_core.plugin_interfaces.catalog import Column, Table
+from floe_monitor.checks.model import CheckStatus, Outcome, Rules
+from floe_monitor.checks.schema_drift import ObservedTable, SchemaDriftCheck, SchemaFacts
 from floe_monitor.service.lineage import LineageEmitter, events_of
 from floe_monitor.store.records import CheckRun
-from monitor.tests.builders import NOW, check_run, outcome, until
+from monitor.tests.builders import NOW, check_run, outcome, schema_contract, until
 
 pytestmark = pytest.mark.requirement("FR-009", "FR-017", "FR-023", "FR-025")
 
@@ -40,6 +43,18 @@ def test_a_run_has_a_start_and_an_end_of_the_same_run_and_job(found: Outcome, en
     assert start["eventTime"] < end["eventTime"]
     assert end["schemaURL"].startswith("https://openlineage.io/spec/")
     assert end["producer"].startswith("https://")
+
+
+@pytest.mark.requirement("FR-013")
+def test_a_drift_is_one_fail_with_what_was_expected_and_what_is_there() -> None:
+    actual = Table(identifier="orders", columns=(Column(name="id", type="VARCHAR"), Column(name="more", type="DATE")))
+    facts = SchemaFacts((ObservedTable(actual),), "duckdb")
+    verdict = SchemaDriftCheck().judge(schema_contract(), facts, Rules())
+    _, end = documents(check_run(*verdict.outcomes, of=schema_contract(), check=ViolationType.SCHEMA_DRIFT))
+    facet = end["run"]["facets"]["contractViolation"]
+    assert (end["eventType"], facet["violationType"], facet["severity"]) == ("FAIL", "schema_drift", "critical")
+    assert facet["expectedValue"] == "orders.amount: decimal(10,2); orders.id: integer; orders.more: nothing"
+    assert facet["actualValue"] == "orders.amount: nothing; orders.id: VARCHAR; orders.more: DATE"
 
 
 def test_a_breach_carries_the_violation_with_its_evidence() -> None:
