@@ -74,6 +74,7 @@ def build(image: str, name: str, *, layers: bool = True) -> str:
     return _buildah(
         "bud",
         "--quiet",
+        "--force-rm",  # a build that fails leaves no container, whose mount would stay
         f"--layers={str(layers).lower()}",
         "--isolation=chroot",  # no container runtime is needed to build
         "--network=host",
