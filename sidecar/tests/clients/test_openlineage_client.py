@@ -108,4 +108,4 @@ def test_the_relay_keeps_the_clients_bytes(tmp_path: Path) -> None:
         [json.dumps({**seen.event, "run": {**seen.event["run"], "runId": ""}}) for seen in backend.accepted]
         for backend in (direct, relayed)
     ]
-    assert strip[0] == strip[1]
+    assert sorted(strip[0]) == sorted(strip[1])  # runs go side by side: no order between them is promised
