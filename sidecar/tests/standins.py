@@ -16,6 +16,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 
+_ACCEPTING_TURNS = 5
+
+
 @dataclass(frozen=True)
 class Post:
     """One request that the backend got."""
@@ -91,9 +94,13 @@ class BackendStandIn:
         return self
 
     async def stop(self) -> None:
-        """Listens no more and cuts every connection."""
+        """Listens no more and cuts every connection, also one that was accepted but not served yet."""
         if self._server is not None:
             self._server.close()
+            self._server = None
+        # Accepting takes some turns of the loop; what comes out of it meets a stopped stand-in and is cut.
+        for _ in range(_ACCEPTING_TURNS):
+            await asyncio.sleep(0)
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -101,6 +108,9 @@ class BackendStandIn:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
+        if self._server is None:
+            writer.transport.abort()
+            return
         self._tasks.add(task)
         self.connections += 1
         try:

@@ -40,7 +40,11 @@ def percentile(values: Sequence[float], share: float) -> float:
 
 def spread(values: Sequence[float], unit: str = "") -> str:
     """Median with minimum and maximum, as every repeated figure is told."""
-    return f"{statistics.median(values):.3g}{unit} ({min(values):.3g} to {max(values):.3g})"
+    return f"{_figure(statistics.median(values))}{unit} ({_figure(min(values))} to {_figure(max(values))})"
+
+
+def _figure(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def fdatasync_rate(folder: Path, *, seconds: float = 0.5) -> float:

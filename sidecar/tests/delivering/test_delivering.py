@@ -120,7 +120,8 @@ async def test_an_exchange_that_does_not_end_is_tried_again(
 ) -> None:
     answers = iter([fault])
     backend.answer = lambda _post: next(answers, Reply())
-    async with relay(tmp_path, lineage_url=backend.url, lineage_timeout_seconds=0.2) as sidecar:
+    # Long enough for the good answer on a machine with other work, short enough to wait for once.
+    async with relay(tmp_path, lineage_url=backend.url, lineage_timeout_seconds=1.5) as sidecar:
         await send(sidecar.application.port, body())
         await until(lambda: len(backend.accepted) == 1)
         assert sidecar.metrics.retried.values == {"away": 1}
