@@ -184,7 +184,7 @@ class ContainerSelection(Section):
 
     include: tuple[str, ...] = Field(default=(), description="Names; empty means all that are not excluded")
     exclude: tuple[str, ...] = Field(
-        default=("istio-proxy", "linkerd-proxy", "daprd", "vault-agent", "cloud-sql-proxy"),
+        default=("istio-proxy", "linkerd-proxy", "daprd", "vault-agent", "cloud-sql-proxy", "airflow-xcom-sidecar"),
         description="Names of containers that are never configured",
     )
     init_containers: bool = Field(default=True, description="Whether the user's init containers are configured too")
