@@ -4,7 +4,9 @@
 `tests/contract/test_requirements_page.py` keeps it true whenever the whole suite is collected.
 """
 
+import logging
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -56,3 +58,17 @@ def pytest_runtest_teardown() -> None:
     """Forgets what a test resolved: a remembered "value" would be masked in the texts of every later test."""
     if redaction := sys.modules.get("floe_core.redaction"):
         redaction.forget_secrets()
+
+
+# What floe_core.logging keeps quiet in a service; named here, so that no module is imported before coverage begins.
+QUIETED = ("httpx", "httpcore", "openlineage", "asyncio", "urllib3", "aiohttp.access")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol() -> Iterator[None]:
+    """Gives loggers back their levels: a test that sets up logging would quiet libraries for every later test."""
+    levels = {logger: logger.level for logger in (logging.getLogger(), *map(logging.getLogger, QUIETED))}
+    outcome = yield
+    for logger, level in levels.items():
+        logger.setLevel(level)
+    return outcome

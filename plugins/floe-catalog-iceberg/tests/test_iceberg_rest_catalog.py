@@ -421,6 +421,7 @@ def test_no_log_line_shows_a_secret_or_a_token(
 ) -> None:
     orders(writer, namespace)
     caplog.set_level(logging.DEBUG)
+    caplog.set_level(logging.DEBUG, logger="urllib3")  # a service's own set-up would keep it quiet
     caplog.clear()
     token = seaweedfs.token()
     plugin = RestCatalogPlugin(seaweedfs.config(credential=None, token=token))
