@@ -60,13 +60,11 @@ def pytest_runtest_teardown() -> None:
         redaction.forget_secrets()
 
 
-# What floe_core.logging keeps quiet in a service; named here, so that no module is imported before coverage begins.
-QUIETED = ("httpx", "httpcore", "openlineage", "asyncio", "urllib3", "aiohttp.access")
-
-
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol() -> Iterator[None]:
     """Gives loggers back their levels: a test that sets up logging would quiet libraries for every later test."""
+    from floe_core.logging import QUIETED  # noqa: PLC0415 - not before coverage has begun
+
     levels = {logger: logger.level for logger in (logging.getLogger(), *map(logging.getLogger, QUIETED))}
     outcome = yield
     for logger, level in levels.items():

@@ -27,7 +27,7 @@ LogFormat = Literal["json", "console"]
 EventDict = MutableMapping[str, Any]
 
 # They log whole addresses at INFO, and an address can be a credential.
-_CHATTY = ("httpx", "httpcore", "openlineage", "asyncio", "urllib3", "aiohttp.access")
+QUIETED = ("httpx", "httpcore", "openlineage", "asyncio", "urllib3", "aiohttp.access")
 
 
 def configure_logging(level: LogLevel = "info", format: LogFormat = "json", stream: TextIO | None = None) -> None:  # noqa: A002 - the manifest's key
@@ -73,7 +73,7 @@ def configure_logging(level: LogLevel = "info", format: LogFormat = "json", stre
             root.removeHandler(old)
     root.addHandler(handler)
     root.setLevel(level.upper())
-    for name in _CHATTY:
+    for name in QUIETED:
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
