@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 from hypothesis import settings as hypothesis_settings
 
 from tools.requirements import (
@@ -62,11 +63,16 @@ def pytest_runtest_teardown() -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol() -> Iterator[None]:
-    """Gives loggers back their levels: a test that sets up logging would quiet libraries for every later test."""
+    """Ends the logging that a test sets up: it would quiet libraries, and write elsewhere, for every later test."""
     from floe_core.logging import QUIETED  # noqa: PLC0415 - not before coverage has begun
 
-    levels = {logger: logger.level for logger in (logging.getLogger(), *map(logging.getLogger, QUIETED))}
+    root = logging.getLogger()
+    handlers = list(root.handlers)
+    levels = {logger: logger.level for logger in (root, *map(logging.getLogger, QUIETED))}
     outcome = yield
+    structlog.reset_defaults()
+    for handler in [added for added in root.handlers if added not in handlers]:
+        root.removeHandler(handler)
     for logger, level in levels.items():
         logger.setLevel(level)
     return outcome
