@@ -1,0 +1,189 @@
+"""The Kubernetes API over one aiohttp session: a request in, the answer as it is out.
+
+Nothing is modelled: documents stay as the API server gives them, and what is asked for is a path. Lists come page by
+page, so that no answer grows with the cluster.
+"""
+
+import asyncio
+import ssl
+import time
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import orjson
+
+from floe_certs.api import RefusedError, UnreachableError
+from floe_certs.kubernetes import Answer
+from floe_core.errors import ConfigurationError
+
+Document = Mapping[str, Any]
+
+JSON = "application/json"
+METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+"""Accept header of a list that comes without specs and states."""
+
+PAGE_OBJECTS = 250
+TIMEOUT_SECONDS = 10.0
+
+_SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+_TOKEN_SECONDS = 60.0  # the kubelet replaces a bound token long before it ends (KEP-1205)
+_OK = range(200, 300)
+_NOT_FOUND, _GONE = 404, 410
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Where an API server is, what verifies it, and with whose rights it is asked.
+
+    Attributes:
+        token: Gives the bearer token of the moment; None for a client certificate in `tls`.
+    """
+
+    server: str
+    tls: ssl.SSLContext | bool
+    token: Callable[[], str | None] = field(default=lambda: None, repr=False)
+
+
+class TokenFile:
+    """A token in a file that others replace, read again now and then."""
+
+    def __init__(self, path: Path, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._path = path
+        self._monotonic = monotonic
+        self._read_at = -_TOKEN_SECONDS
+        self._token = ""
+
+    def __call__(self) -> str | None:
+        """The token; the last one that could be read if the file cannot be read now."""
+        now = self._monotonic()
+        if now - self._read_at >= _TOKEN_SECONDS or not self._token:
+            try:
+                self._token = self._path.read_text(encoding="ascii").strip()
+            except (OSError, UnicodeDecodeError):
+                return self._token or None
+            self._read_at = now
+        return self._token or None
+
+
+def in_cluster(environment: Mapping[str, str], folder: Path = _SERVICE_ACCOUNT) -> Access:
+    """The access that Kubernetes gives to each pod with a service account.
+
+    Raises:
+        ConfigurationError: This is no such pod.
+    """
+    host, port = environment.get("KUBERNETES_SERVICE_HOST"), environment.get("KUBERNETES_SERVICE_PORT", "443")
+    authority = folder / "ca.crt"
+    if not host or not authority.exists():
+        raise ConfigurationError(
+            "This process does not run in a pod with a service account.",
+            where="KUBERNETES_SERVICE_HOST" if not host else str(authority),
+            remedy="Set automountServiceAccountToken: true on the pod, or start without what needs the Kubernetes API.",
+        )
+    shown = f"[{host}]" if ":" in host else host
+    return Access(f"https://{shown}:{port}", ssl.create_default_context(cafile=authority), TokenFile(folder / "token"))
+
+
+class KubernetesApi:
+    """Requests to one API server; fits `floe_certs.kubernetes.Request`."""
+
+    def __init__(
+        self, session: aiohttp.ClientSession, access: Access, *, timeout_seconds: float = TIMEOUT_SECONDS
+    ) -> None:
+        self._session = session
+        self._access = access
+        self._timeout = timeout_seconds
+
+    async def __call__(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: Document | None = None,
+        content_type: str = JSON,
+        accept: str = JSON,
+        timeout_seconds: float | None = None,
+    ) -> Answer:
+        """The answer, whatever its status.
+
+        Raises:
+            UnreachableError: There is no answer: no connection, or not in time.
+        """
+        headers = {"Accept": accept}
+        if token := self._access.token():
+            headers["Authorization"] = f"Bearer {token}"
+        data = None
+        if body is not None:
+            headers["Content-Type"] = content_type
+            data = orjson.dumps(body)
+        try:
+            async with (
+                asyncio.timeout(timeout_seconds or self._timeout),
+                self._session.request(
+                    method,
+                    self._access.server + path,
+                    params=query,
+                    data=data,
+                    headers=headers,
+                    ssl=self._access.tls,
+                    allow_redirects=False,
+                ) as response,
+            ):
+                content = await response.read()
+        except TimeoutError:
+            raise UnreachableError(f"{method} {path}: no answer in time") from None
+        except (aiohttp.ClientError, OSError) as error:
+            raise UnreachableError(f"{method} {path}: {type(error).__name__}") from None
+        return Answer(response.status, _document(content))
+
+    async def read(self, path: str, *, timeout_seconds: float | None = None) -> Document | None:
+        """One object; None if there is none.
+
+        Raises:
+            UnreachableError: As for a request.
+            RefusedError: The API server refuses, e.g. for want of rights.
+        """
+        answer = await self("GET", path, timeout_seconds=timeout_seconds)
+        if answer.status == _NOT_FOUND:
+            return None
+        return _accepted("GET", path, answer)
+
+    async def pages(
+        self, path: str, *, query: Mapping[str, str] | None = None, accept: str = JSON
+    ) -> AsyncIterator[Sequence[Document]]:
+        """A list, page by page; it ends early if the API server has forgotten the list meanwhile.
+
+        Raises:
+            UnreachableError: As for a request.
+            RefusedError: The API server refuses.
+        """
+        asked = dict(query or {}) | {"limit": str(PAGE_OBJECTS)}
+        while True:
+            answer = await self("GET", path, query=asked, accept=accept)
+            if answer.status == _GONE:
+                return
+            document = _accepted("GET", path, answer)
+            items = document.get("items")
+            yield items if isinstance(items, list) else []
+            metadata = document.get("metadata")
+            following = metadata.get("continue") if isinstance(metadata, dict) else None
+            if not following:
+                return
+            asked["continue"] = str(following)
+
+
+def _document(content: bytes) -> Document:
+    try:
+        found = orjson.loads(content)
+    except orjson.JSONDecodeError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _accepted(method: str, path: str, answer: Answer) -> Document:
+    if answer.status not in _OK:
+        raise RefusedError(f"{method} {path}: {answer.status} {answer.document.get('message', '')}".rstrip())
+    return answer.document
