@@ -1,5 +1,7 @@
 """Building once: cached by what it is made from, never half, never twice at a time, clear when Go is missing."""
 
+import io
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -88,7 +90,9 @@ def test_a_build_without_one_of_its_programs_is_an_error() -> None:
         ensure(_build(lambda _: None))
 
 
-def test_two_runs_at_once_share_one_build(capsys: pytest.CaptureFixture[str]) -> None:
+def test_two_runs_at_once_share_one_build(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = io.StringIO()  # capsys would lose what is written while it is read
+    monkeypatch.setattr(sys, "stderr", told)
     inside, proceed = threading.Event(), threading.Event()
     built: list[Path] = []
 
@@ -102,7 +106,7 @@ def test_two_runs_at_once_share_one_build(capsys: pytest.CaptureFixture[str]) ->
     runs[0].start()
     assert inside.wait(10)
     runs[1].start()
-    _wait_until_told("waiting for another run that builds etcd", capsys)
+    _wait_until_told("waiting for another run that builds etcd", told)
     proceed.set()
     for run in runs:
         run.join(10)
@@ -111,11 +115,11 @@ def test_two_runs_at_once_share_one_build(capsys: pytest.CaptureFixture[str]) ->
     assert len(built) == 1
 
 
-def _wait_until_told(line: str, capsys: pytest.CaptureFixture[str]) -> None:
-    told, deadline = "", time.monotonic() + 10
-    while line not in told:
-        assert time.monotonic() < deadline, told
-        told += capsys.readouterr().err
+def _wait_until_told(line: str, told: io.StringIO) -> None:
+    deadline = time.monotonic() + 10
+    while line not in told.getvalue():
+        assert time.monotonic() < deadline, told.getvalue()
+        time.sleep(0.01)  # a turn for the thread that tells
 
 
 def test_a_machine_without_go_is_told_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
