@@ -32,6 +32,8 @@ _SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 _TOKEN_SECONDS = 60.0  # the kubelet replaces a bound token long before it ends (KEP-1205)
 _OK = range(200, 300)
 _NOT_FOUND, _GONE = 404, 410
+_TRY_AGAIN = frozenset({408, 429})
+_SERVER_ERRORS = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +145,7 @@ class KubernetesApi:
         """One object; None if there is none.
 
         Raises:
-            UnreachableError: As for a request.
+            UnreachableError: As for a request, or the API server says that it cannot now.
             RefusedError: The API server refuses, e.g. for want of rights.
         """
         answer = await self("GET", path, timeout_seconds=timeout_seconds)
@@ -157,7 +159,7 @@ class KubernetesApi:
         """A list, page by page; it ends early if the API server has forgotten the list meanwhile.
 
         Raises:
-            UnreachableError: As for a request.
+            UnreachableError: As for a request, or the API server says that it cannot now.
             RefusedError: The API server refuses.
         """
         asked = dict(query or {}) | {"limit": str(PAGE_OBJECTS)}
@@ -184,6 +186,10 @@ def _document(content: bytes) -> Document:
 
 
 def _accepted(method: str, path: str, answer: Answer) -> Document:
-    if answer.status not in _OK:
-        raise RefusedError(f"{method} {path}: {answer.status} {answer.document.get('message', '')}".rstrip())
-    return answer.document
+    """The answer's document. Its message is not told on: it may quote what an object holds."""
+    if answer.status in _OK:
+        return answer.document
+    told = f"{method} {path}: {answer.status} {answer.document.get('reason', '')}".rstrip()
+    if answer.status in _TRY_AGAIN or answer.status >= _SERVER_ERRORS:
+        raise UnreachableError(told)
+    raise RefusedError(told)
