@@ -134,7 +134,7 @@ async def test_a_job_that_is_added_while_the_loop_sleeps_is_noticed_at_once() ->
     task = asyncio.create_task(schedule.run())
     await asyncio.sleep(0)
     schedule.add(Job("a", Timetable.of("a", TICK), work))
-    await until(lambda: runs["all"] >= 1, seconds=2)
+    await until(lambda: runs["all"] >= 1)
     await stop(task)
 
 
