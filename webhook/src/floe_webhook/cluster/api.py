@@ -42,11 +42,15 @@ class Access:
 
     Attributes:
         token: Gives the bearer token of the moment; None for a client certificate in `tls`.
+        server_name: What the server's certificate has to be for, where that is not the host of `server`.
+        proxy: URL of the proxy in between.
     """
 
     server: str
     tls: ssl.SSLContext | bool
     token: Callable[[], str | None] = field(default=lambda: None, repr=False)
+    server_name: str | None = None
+    proxy: str | None = field(default=None, repr=False)
 
 
 class TokenFile:
@@ -131,6 +135,8 @@ class KubernetesApi:
                     data=data,
                     headers=headers,
                     ssl=self._access.tls,
+                    server_hostname=self._access.server_name,
+                    proxy=self._access.proxy,
                     allow_redirects=False,
                 ) as response,
             ):
