@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from floe_sidecar.settings import SECRET_VARIABLES, Settings, SettingsError, Variable
+from floe_sidecar.settings import SECRET_VARIABLES, Role, Settings, SettingsError, Variable
 
 pytestmark = pytest.mark.requirement("HOUSE-6", "CC-2.2", "CC-2.4")
 
@@ -43,6 +43,17 @@ GOOD = {
     Variable.ABORT_OPEN_RUNS: ("false", False),
     Variable.REDACTION: ("False", False),
     Variable.LOG_LEVEL: ("debug", "DEBUG"),
+    Variable.TERMINATION_MESSAGE_FILE: ("/dev/null", Path("/dev/null")),
+    Variable.GATEWAY_URL: ("http://gateway:5055", "http://gateway:5055"),
+    Variable.GATEWAY_TOKEN_FILE: ("/token", Path("/token")),
+    Variable.GATEWAY_CA_FILE: ("/gateway-ca.pem", Path("/gateway-ca.pem")),
+    Variable.GATEWAY_BATCH_BYTES: ("64Ki", 64 * 1024),
+    Variable.GATEWAY_TIMEOUT_SECONDS: ("1", 1.0),
+    Variable.GATEWAY_AFTER_SECONDS: ("0", 0.0),
+    Variable.ROLE: ("Sidecar", Role.SIDECAR),
+    Variable.HOST: ("0.0.0.0", "0.0.0.0"),  # noqa: S104 - a gateway's
+    Variable.GATEWAY_KEY_FILE: ("/keys", Path("/keys")),
+    Variable.NAMESPACE_MAX_BYTES: ("1Mi", 1024 * 1024),
 }
 
 BAD = [
@@ -66,6 +77,8 @@ BAD = [
     (Variable.RETRY_CAP_SECONDS, "soon", "seconds"),
     (Variable.REDACTION, "1", "true or false"),
     (Variable.LOG_LEVEL, "chatty", "DEBUG, INFO, WARNING or ERROR"),
+    (Variable.ROLE, "router", "sidecar or gateway"),
+    (Variable.GATEWAY_URL, "gateway", "http:// or https://"),
 ]
 
 
@@ -100,6 +113,28 @@ def test_a_bad_value_is_told_with_its_variable_and_what_would_be_right(
     assert error.value.variable is variable
 
 
+GATEWAY: dict[str, str] = {
+    Variable.ROLE: "gateway",
+    Variable.SPOOL_DIRECTORY: "/spool",
+    Variable.GATEWAY_KEY_FILE: "/keys",
+}
+
+
+@pytest.mark.requirement("HOUSE-5", "HOUSE-7")
+@pytest.mark.parametrize(
+    ("variable", "text"),
+    [(Variable.SPOOL_DIRECTORY, ""), (Variable.GATEWAY_KEY_FILE, ""), (Variable.GATEWAY_URL, "http://another:5055")],
+)
+def test_a_gateway_without_a_lasting_spool_or_keys_or_behind_another_one_does_not_start(
+    variable: Variable, text: str
+) -> None:
+    assert Settings.from_environment(GATEWAY).role is Role.GATEWAY
+    with pytest.raises(SettingsError) as error:
+        Settings.from_environment({**GATEWAY, variable: text})
+    assert error.value.variable is variable
+    assert "FLOE_SIDECAR_ROLE is gateway" in str(error.value)
+
+
 @pytest.mark.parametrize("variable", sorted(SECRET_VARIABLES))
 def test_a_wrong_secret_is_never_shown(variable: Variable) -> None:
     with pytest.raises(SettingsError) as error:
@@ -128,4 +163,6 @@ def test_importing_the_settings_loads_no_other_module_of_the_sidecar_and_no_libr
         "print(*sorted(n for n in sys.modules if n.startswith('floe_')))"
     )
     told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert told.stdout.splitlines() == ["floe_sidecar", "floe_sidecar floe_sidecar.settings"]
+    libraries, modules = told.stdout.splitlines()
+    assert libraries == "floe_sidecar"
+    assert {name.partition(".settings")[0] for name in modules.split()} == {"floe_sidecar"}

@@ -1,0 +1,181 @@
+"""Texts of variables as values: each parser takes what its variable expects and says so of everything else."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping
+from enum import StrEnum
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from floe_sidecar.settings.variables import SettingsError, Variable
+
+KIBIBYTE = 1024
+MEBIBYTE = 1024 * KIBIBYTE
+_BYTE_UNITS = {"": 1, "Ki": KIBIBYTE, "Mi": MEBIBYTE, "Gi": 1024 * MEBIBYTE}
+_HIGHEST_PORT = 65535
+
+
+class Role(StrEnum):
+    """What the program is."""
+
+    SIDECAR = "sidecar"
+    """The relay of one pod; takes from the pod itself and trusts it."""
+
+    GATEWAY = "gateway"
+    """The relay of many pods; takes over the network and asks for a token."""
+
+
+def _whole(lowest: int, highest: int, meaning: str) -> Callable[[Variable, str], int]:
+    def parse(variable: Variable, text: str) -> int:
+        if not re.fullmatch(r"[0-9]{1,18}", text) or not lowest <= int(text) <= highest:
+            raise SettingsError(variable, text, f"{meaning}, a whole number from {lowest} to {highest}")
+        return int(text)
+
+    return parse
+
+
+def _seconds(lowest: float, highest: float) -> Callable[[Variable, str], float]:
+    def parse(variable: Variable, text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not lowest <= value <= highest:
+            raise SettingsError(variable, text, f"seconds, a number from {lowest:g} to {highest:g}")
+        return value
+
+    return parse
+
+
+def _bytes(lowest: int) -> Callable[[Variable, str], int]:
+    def parse(variable: Variable, text: str) -> int:
+        match = re.fullmatch(r"([0-9]{1,15})(|Ki|Mi|Gi)", text)
+        value = int(match[1]) * _BYTE_UNITS[match[2]] if match else -1
+        if value < lowest:
+            raise SettingsError(variable, text, f"a number of bytes, at least {lowest}, such as 1048576 or 256Mi")
+        return value
+
+    return parse
+
+
+def _origin(variable: Variable, text: str) -> str:
+    """The URL may hold no credentials: it is logged, and proxies log it too."""
+    expected = "an http:// or https:// URL with a host and without user, query or fragment, such as http://marquez:5000"
+    try:
+        parts = urlsplit(text)
+        usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        raise SettingsError(variable, "(not a URL)", expected) from None
+    if parts.username is not None or parts.password is not None:
+        raise SettingsError(variable, "(a URL with credentials)", expected)
+    if not usable or parts.query or parts.fragment or not text.isascii() or any(c.isspace() for c in text):
+        raise SettingsError(variable, text, expected)
+    return text
+
+
+def _endpoint(variable: Variable, text: str) -> str:
+    if not re.fullmatch(r"[!-~]+", text) or "://" in text or "#" in text or text.startswith("//"):
+        raise SettingsError(variable, text, "a path such as api/v1/lineage, percent-encoded")
+    return text
+
+
+def _headers(variable: Variable, text: str) -> Mapping[str, str]:
+    import json  # noqa: PLC0415 - few pods need it
+
+    expected = 'a JSON object of header names and string values, such as {"X-Tenant": "a"}'
+    try:
+        headers = json.loads(text)
+    except ValueError:
+        raise SettingsError(variable, text, expected) from None
+    if not isinstance(headers, dict) or not all(isinstance(value, str) for value in headers.values()):
+        raise SettingsError(variable, text, expected)
+    for name, value in headers.items():
+        if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name) or not re.fullmatch(r"[\t -~]*", value):
+            raise SettingsError(variable, text, expected + "; a name or a value holds a character that HTTP forbids")
+    return headers
+
+
+def _address(variable: Variable, text: str) -> str:
+    import ipaddress  # noqa: PLC0415 - the default needs no parsing
+
+    try:
+        return str(ipaddress.ip_address(text))
+    except ValueError:
+        raise SettingsError(variable, text, "an IP address such as 0.0.0.0 or ::") from None
+
+
+def _secret(variable: Variable, text: str) -> str:
+    if not re.fullmatch(r"[!-~]+", text):
+        raise SettingsError(variable, text, "a key of printable ASCII characters without spaces")
+    return text
+
+
+def _path(variable: Variable, text: str) -> Path:
+    if "\0" in text:
+        raise SettingsError(variable, text, "a path without NUL")
+    return Path(text)
+
+
+def _switch(variable: Variable, text: str) -> bool:
+    if text.lower() not in {"true", "false"}:
+        raise SettingsError(variable, text, "true or false")
+    return text.lower() == "true"
+
+
+def _level(variable: Variable, text: str) -> str:
+    if text.upper() not in {"DEBUG", "INFO", "WARNING", "ERROR"}:
+        raise SettingsError(variable, text, "DEBUG, INFO, WARNING or ERROR")
+    return text.upper()
+
+
+def _role(variable: Variable, text: str) -> Role:
+    try:
+        return Role(text.lower())
+    except ValueError:
+        raise SettingsError(variable, text, " or ".join(Role)) from None
+
+
+PARSERS: Mapping[Variable, Callable[[Variable, str], object]] = {
+    Variable.PORT: _whole(0, _HIGHEST_PORT, "a TCP port"),
+    Variable.HEALTH_PORT: _whole(0, _HIGHEST_PORT, "a TCP port"),
+    Variable.HEALTH_HOST: _address,
+    Variable.SPOOL_DIRECTORY: _path,
+    Variable.SPOOL_MAX_BYTES: _bytes(64 * KIBIBYTE),
+    Variable.LINEAGE_URL: _origin,
+    Variable.LINEAGE_ENDPOINT: _endpoint,
+    Variable.LINEAGE_API_KEY: _secret,
+    Variable.LINEAGE_API_KEY_FILE: _path,
+    Variable.LINEAGE_HEADERS: _headers,
+    Variable.LINEAGE_CA_FILE: _path,
+    Variable.LINEAGE_TIMEOUT_SECONDS: _seconds(0.05, 600),
+    Variable.LINEAGE_CONCURRENCY: _whole(1, 256, "requests at the same time"),
+    Variable.RETRY_BASE_SECONDS: _seconds(0.001, 3600),
+    Variable.RETRY_CAP_SECONDS: _seconds(0.001, 3600),
+    Variable.RETRY_AFTER_CAP_SECONDS: _seconds(0, 86400),
+    Variable.POISON_ATTEMPTS: _whole(1, 1_000_000, "attempts"),
+    Variable.DUPLICATE_WINDOW_SECONDS: _seconds(0, 86400),
+    Variable.BODY_MAX_BYTES: _bytes(KIBIBYTE),
+    Variable.HEADER_MAX_BYTES: _bytes(KIBIBYTE),
+    Variable.INFLIGHT_MAX_BYTES: _bytes(KIBIBYTE),
+    Variable.BATCH_MAX_EVENTS: _whole(1, 1_000_000, "events"),
+    Variable.CONNECTIONS_MAX: _whole(1, 65_535, "connections"),
+    Variable.REQUEST_TIMEOUT_SECONDS: _seconds(0.05, 3600),
+    Variable.IDLE_TIMEOUT_SECONDS: _seconds(0.05, 86400),
+    Variable.SHUTDOWN_SECONDS: _seconds(0, 3600),
+    Variable.ABORT_OPEN_RUNS: _switch,
+    Variable.REDACTION: _switch,
+    Variable.LOG_LEVEL: _level,
+    Variable.TERMINATION_MESSAGE_FILE: _path,
+    Variable.GATEWAY_URL: _origin,
+    Variable.GATEWAY_TOKEN_FILE: _path,
+    Variable.GATEWAY_CA_FILE: _path,
+    Variable.GATEWAY_BATCH_BYTES: _bytes(KIBIBYTE),
+    Variable.GATEWAY_TIMEOUT_SECONDS: _seconds(0.05, 600),
+    Variable.GATEWAY_AFTER_SECONDS: _seconds(0, 3600),
+    Variable.ROLE: _role,
+    Variable.HOST: _address,
+    Variable.GATEWAY_KEY_FILE: _path,
+    Variable.NAMESPACE_MAX_BYTES: _bytes(64 * KIBIBYTE),
+}
