@@ -25,8 +25,13 @@ JSON = "application/json"
 METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 """Accept header of a list that comes without specs and states."""
 
+METADATA_OF_ONE = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
+"""The same for one object."""
+
 PAGE_OBJECTS = 250
 TIMEOUT_SECONDS = 10.0
+WATCH_SECONDS = 240
+"""How long one watch lasts; the API server ends it then, and the next one goes on where it ended."""
 
 _SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 _TOKEN_SECONDS = 60.0  # the kubelet replaces a bound token long before it ends (KEP-1205)
@@ -118,9 +123,7 @@ class KubernetesApi:
         Raises:
             UnreachableError: There is no answer: no connection, or not in time.
         """
-        headers = {"Accept": accept}
-        if token := self._access.token():
-            headers["Authorization"] = f"Bearer {token}"
+        headers = self._headers(accept)
         data = None
         if body is not None:
             headers["Content-Type"] = content_type
@@ -146,6 +149,42 @@ class KubernetesApi:
         except (aiohttp.ClientError, OSError) as error:
             raise UnreachableError(f"{method} {path}: {type(error).__name__}") from None
         return Answer(response.status, _document(content))
+
+    async def watch(self, path: str, *, query: Mapping[str, str]) -> AsyncIterator[Document]:
+        """What happens to the objects of a list, as watch events; ends when the API server ends it.
+
+        Raises:
+            UnreachableError: As for a request, or the connection breaks.
+            RefusedError: The API server refuses; or the watch cannot begin at its `resourceVersion` any more (410).
+        """
+        asked = dict(query) | {"watch": "true", "allowWatchBookmarks": "true", "timeoutSeconds": str(WATCH_SECONDS)}
+        # A server that dies without a word is noticed by the silence: bookmarks come once a minute.
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=self._timeout, sock_read=WATCH_SECONDS + self._timeout)
+        try:
+            async with self._session.get(
+                self._access.server + path,
+                params=asked,
+                headers=self._headers(JSON),
+                ssl=self._access.tls,
+                server_hostname=self._access.server_name,
+                proxy=self._access.proxy,
+                allow_redirects=False,
+                timeout=timeout,
+            ) as response:
+                if response.status not in _OK:
+                    _accepted("GET", path, Answer(response.status, _document(await response.read())))
+                async for line in _lines(response.content):
+                    yield _document(line)
+        except TimeoutError:
+            raise UnreachableError(f"watch {path}: no answer in time") from None
+        except (aiohttp.ClientError, OSError) as error:
+            raise UnreachableError(f"watch {path}: {type(error).__name__}") from None
+
+    def _headers(self, accept: str) -> dict[str, str]:
+        headers = {"Accept": accept}
+        if token := self._access.token():
+            headers["Authorization"] = f"Bearer {token}"
+        return headers
 
     async def read(self, path: str, *, timeout_seconds: float | None = None) -> Document | None:
         """One object; None if there is none.
@@ -181,6 +220,18 @@ class KubernetesApi:
             if not following:
                 return
             asked["continue"] = str(following)
+
+
+async def _lines(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
+    """Its lines, of whatever length: an object may have more than a megabyte."""
+    begun = bytearray()
+    async for piece in content.iter_any():
+        begun += piece
+        if b"\n" in piece:
+            *whole, rest = begun.split(b"\n")
+            begun = bytearray(rest)
+            for line in whole:
+                yield bytes(line)
 
 
 def _document(content: bytes) -> Document:
