@@ -16,8 +16,9 @@ from floe_sidecar.destinations import Destination
 from floe_sidecar.lanes import Lane, Lanes, Wanted
 from floe_sidecar.logs import log
 from floe_sidecar.metrics import Clock, Metrics
+from floe_sidecar.records import DeadLetter, Queued
 from floe_sidecar.retries import Answer, Backoff, Breaker, Meaning, meaning, retry_after_seconds
-from floe_sidecar.spool import DeadLetter, Queued, Spool
+from floe_sidecar.spool import Spool
 from floe_sidecar.writer import Writer
 
 _WINDOW_EVENTS = 256

@@ -8,10 +8,10 @@ from urllib.parse import urljoin, urlsplit
 
 from floe_sidecar.client import Client
 from floe_sidecar.credentials import ApiKey
+from floe_sidecar.records import Queued
 from floe_sidecar.redaction import MARK, redact
 from floe_sidecar.retries import Answer
 from floe_sidecar.settings import Settings
-from floe_sidecar.spool import Queued
 
 if TYPE_CHECKING:
     import ssl

@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from floe_sidecar.spool import Queued
+from floe_sidecar.records import Queued
 
 
 @dataclass(slots=True)

@@ -21,9 +21,10 @@ from floe_sidecar import events
 from floe_sidecar.http import Respond
 from floe_sidecar.messages import Request, Response
 from floe_sidecar.metrics import Clock, Metrics
+from floe_sidecar.orders import SpoolFullError, SpoolUnavailableError, Stored
+from floe_sidecar.records import Record
 from floe_sidecar.redaction import redact
-from floe_sidecar.spool import Record
-from floe_sidecar.writer import SpoolFullError, SpoolUnavailableError, Stored, Writer
+from floe_sidecar.writer import Writer
 
 SINGLE = "/api/v1/lineage"
 BATCH = SINGLE + "/batch"

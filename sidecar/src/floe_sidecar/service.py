@@ -28,12 +28,14 @@ from floe_sidecar.http import Bounds, Handler, Server
 from floe_sidecar.locks import FolderInUseError, lock
 from floe_sidecar.logs import log
 from floe_sidecar.metrics import Metrics
+from floe_sidecar.orders import SpoolFullError, SpoolUnavailableError
 from floe_sidecar.receiver import Receiver, fault
+from floe_sidecar.records import Opening, Record
 from floe_sidecar.retries import Backoff
 from floe_sidecar.runs import ENDS, OpenRun, abort
 from floe_sidecar.settings import Settings, Variable
-from floe_sidecar.spool import Opening, Record, Spool
-from floe_sidecar.writer import SpoolFullError, SpoolUnavailableError, Writer
+from floe_sidecar.spool import Spool
+from floe_sidecar.writer import Writer
 
 if TYPE_CHECKING:
     from floe_sidecar.upkeep import Order, Outcome

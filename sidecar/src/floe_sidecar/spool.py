@@ -12,19 +12,18 @@ import sqlite3
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from floe_sidecar import runs
 from floe_sidecar.events import digest as digest_of
 from floe_sidecar.metrics import Clock
+from floe_sidecar.records import DeadLetter, Level, Opening, Queued, Record
 from floe_sidecar.salvage import readable_events, readable_open_runs, set_aside
-from floe_sidecar.statements import SIZES, chunks
+from floe_sidecar.shares import Shares
+from floe_sidecar.statements import chunks
+from floe_sidecar.tables import FOR_ROWS, READ, SCHEMA
 
 FILE_NAME = "spool.sqlite"
-OVERHEAD_BYTES = 160
-"""What an event costs on disk beside its body and its run: row headers, digest, its place in a page."""
-
 _VERSION = 1
 _REMEMBERED = 8192
 PAGE_BYTES = 16384
@@ -33,109 +32,24 @@ _FEWEST_RUNS = 16
 _SETTLING_PAGES = 64
 _UNBOUNDED = 1 << 43
 
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS events (
-    sequence INTEGER PRIMARY KEY, run TEXT NOT NULL, received_at REAL NOT NULL, size INTEGER NOT NULL, digest BLOB NOT
-    NULL
-);
-CREATE TABLE IF NOT EXISTS bodies (sequence INTEGER PRIMARY KEY, body BLOB NOT NULL);
-CREATE TABLE IF NOT EXISTS delivered (sequence INTEGER PRIMARY KEY, delivered_at REAL NOT NULL, digest BLOB NOT NULL);
-CREATE TABLE IF NOT EXISTS dead_letters (
-    sequence INTEGER PRIMARY KEY, run TEXT NOT NULL, received_at REAL NOT NULL, size INTEGER NOT NULL, digest BLOB NOT
-    NULL, died_at REAL NOT NULL, reason TEXT NOT NULL, detail TEXT NOT NULL, body BLOB
-);
-"""
-_COLUMNS = "e.sequence, e.run, e.received_at, e.size, e.digest, b.body"
-_READ = f"SELECT {_COLUMNS} FROM events e LEFT JOIN bodies b USING (sequence) "  # noqa: S608 - our own names
-
-
-class _Statements:
-    """SQL for a number of rows at once."""
-
-    def __init__(self, rows: int) -> None:
-        some = f"WHERE sequence IN ({','.join('?' * rows)})"
-        self.insert_events = "INSERT INTO events VALUES " + ",".join(["(?,?,?,?,?)"] * rows)  # noqa: S608 - as below
-        self.insert_bodies = "INSERT INTO bodies VALUES " + ",".join(["(?,?)"] * rows)  # noqa: S608 - as below
-        self.measure = f"SELECT count(*), total(size) FROM events {some}"  # noqa: S608 - question marks only
-        self.remember = f"INSERT OR IGNORE INTO delivered SELECT sequence, ?, digest FROM events {some}"  # noqa: S608 - as above
-        self.delete_events = f"DELETE FROM events {some}"  # noqa: S608 - as above
-        self.delete_bodies = f"DELETE FROM bodies {some}"  # noqa: S608 - as above
-
-
-_FOR_ROWS = {rows: _Statements(rows) for rows in SIZES}
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """An event to be kept: `run` is what it is ordered by, `body` what is sent later, byte for byte.
-
-    `sign` is what it says about the run's beginning or end, if open runs are followed.
-    """
-
-    run: str
-    digest: bytes
-    body: bytes
-    sign: runs.Sign | None = None
-
-    @property
-    def size(self) -> int:
-        """Bytes that it counts for against the spool's bound."""
-        return len(self.body) + len(self.run) + OVERHEAD_BYTES
-
-
-@dataclass(frozen=True, slots=True)
-class Queued:
-    """An event that waits; `body` is None if it can no longer be read as it was written."""
-
-    sequence: int
-    run: str
-    received_at: float
-    size: int
-    digest: bytes
-    body: bytes | None
-
-
-@dataclass(frozen=True, slots=True)
-class DeadLetter:
-    """Why the event `sequence` will not be sent again."""
-
-    sequence: int
-    reason: str
-    detail: str
-
-
-@dataclass(frozen=True, slots=True)
-class Level:
-    """How full the spool is, as of the last commit; `failure` says why it takes nothing, if it does not."""
-
-    events: int = 0
-    size: int = 0
-    dead_letters: int = 0
-    dead_size: int = 0
-    failure: str = ""
-    open_runs: int = 0
-    forgotten_runs: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Opening:
-    """What was found when the spool was opened."""
-
-    events: int
-    size: int
-    set_aside: Path | None
-    recovered: int
-
 
 class Spool:
     """One open spool file. Every method may raise `sqlite3.Error`; the caller decides what that means."""
 
-    def __init__(self, directory: Path, *, max_bytes: int = _UNBOUNDED, wall_clock: Clock = time.time) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        max_bytes: int = _UNBOUNDED,
+        share_max_bytes: int | None = None,
+        wall_clock: Clock = time.time,
+    ) -> None:
         self._path = directory / FILE_NAME
         self._max_pages = max(_FEWEST_PAGES, max_bytes // PAGE_BYTES)
         self._wall_clock = wall_clock
         self._runs = runs.OpenRuns(min(runs.MOST_FOLLOWED, max(_FEWEST_RUNS, max_bytes // PAGE_BYTES)))
         self._next = 1
+        self.shares = Shares(share_max_bytes)
         self.events = 0
         self.size = 0
         self.dead_letters = 0
@@ -164,6 +78,7 @@ class Spool:
     def transaction(self) -> Iterator[None]:
         """What happens inside is on the disk when the block ends, or has not happened."""
         counters = (self._next, self.events, self.size, self.dead_letters, self.dead_size)
+        self.shares.begin()
         self._connection.execute("BEGIN IMMEDIATE")
         try:
             yield
@@ -171,6 +86,7 @@ class Spool:
             self._runs.confirm()
         except BaseException:
             self._runs.undo()
+            self.shares.undo()
             self._next, self.events, self.size, self.dead_letters, self.dead_size = counters
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
@@ -203,15 +119,16 @@ class Spool:
             events: list[object] = []
             bodies: list[object] = []
             for record in rows:
-                events += [self._next, record.run, now, record.size, record.digest]
+                events += [self._next, record.run, record.received_at or now, record.size, record.digest]
                 bodies += [self._next, record.body]
                 self._next += 1
                 self.size += record.size
             # One statement for many rows: each statement gives up the interpreter's lock and has to win it back.
-            statements = _FOR_ROWS[len(rows)]
+            statements = FOR_ROWS[len(rows)]
             self._connection.execute(statements.insert_events, events)
             self._connection.execute(statements.insert_bodies, bodies)
         self.events += len(records)
+        self.shares.add(records)
         signs = [(record.run, record.sign) for record in records if record.sign is not None]
         if signs:
             self._runs.follow(self._connection, signs)
@@ -228,8 +145,9 @@ class Spool:
         sequences = [*delivered, *(letter.sequence for letter in dead)]
         for chunk in chunks(len(sequences)):
             part = sequences[chunk.start : chunk.stop]
-            statements = _FOR_ROWS[len(part)]
+            statements = FOR_ROWS[len(part)]
             count, size = self._connection.execute(statements.measure, part).fetchone()
+            self.shares.remove(self._connection, part)
             self._connection.execute(statements.remember, [now, *part])
             self._connection.execute(statements.delete_events, part)
             self._connection.execute(statements.delete_bodies, part)
@@ -264,23 +182,26 @@ class Spool:
 
     def read_after(self, sequence: int, *, limit: int, max_bytes: int) -> tuple[list[Queued], bool]:
         """The next events of any run, and whether there are more."""
-        rows = self._connection.execute(_READ + "WHERE e.sequence > ? ORDER BY e.sequence", (sequence,))
+        rows = self._connection.execute(READ + "WHERE e.sequence > ? ORDER BY e.sequence", (sequence,))
         return _take(rows, limit, max_bytes)
 
     def read_run(self, run: str, *, first: int, last: int, limit: int, max_bytes: int) -> tuple[list[Queued], bool]:
         """The events of one run between two sequences, both included, and whether there are more."""
         rows = self._connection.execute(
-            _READ + "WHERE e.sequence BETWEEN ? AND ? AND e.run = ? ORDER BY e.sequence", (first, last, run)
+            READ + "WHERE e.sequence BETWEEN ? AND ? AND e.run = ? ORDER BY e.sequence", (first, last, run)
         )
         return _take(rows, limit, max_bytes)
 
     def digests(self, since: float) -> list[tuple[bytes, float]]:
-        """What waits or was delivered lately, oldest first, at most as many as are remembered."""
+        """What waits or was delivered lately, oldest first, at most as many as are remembered.
+
+        What still waits counts from now, however old it is: a batch that is handed over again must be known.
+        """
         rows = self._connection.execute(
-            "SELECT digest, at FROM (SELECT sequence, digest, received_at AS at FROM events "
+            "SELECT digest, at FROM (SELECT sequence, digest, ? AS at FROM events "
             "UNION ALL SELECT sequence, digest, delivered_at FROM delivered) "
             "WHERE at >= ? ORDER BY sequence DESC LIMIT ?",
-            (since, _REMEMBERED),
+            (self._wall_clock(), since, _REMEMBERED),
         ).fetchall()
         return rows[::-1]
 
@@ -302,7 +223,7 @@ class Spool:
     def level(self, failure: str) -> Level:
         """How full it is."""
         counts = (self.events, self.size, self.dead_letters, self.dead_size)
-        return Level(*counts, failure, len(self._runs), self._runs.forgotten)
+        return Level(*counts, failure, len(self._runs), self._runs.forgotten, self.shares.sizes)
 
     def oldest_received_at(self) -> float | None:
         """When the oldest waiting event came (seconds since the epoch)."""
@@ -343,12 +264,13 @@ class Spool:
         if version != (_VERSION if tables else 0):
             return False
         self._connection.executescript(
-            f"BEGIN IMMEDIATE; {_SCHEMA} {runs.SCHEMA} PRAGMA user_version={_VERSION}; COMMIT"
+            f"BEGIN IMMEDIATE; {SCHEMA} {runs.SCHEMA} PRAGMA user_version={_VERSION}; COMMIT"
         )
         self.events, size = self._connection.execute("SELECT count(*), total(size) FROM events").fetchone()
         self.size = int(size)
         self._count_dead_letters()
         self._runs.load(self._connection)
+        self.shares.load(self._connection)
         highest = [
             self._connection.execute(f"SELECT max(sequence) FROM {table}").fetchone()[0]  # noqa: S608 - our own names
             for table in ("events", "bodies", "delivered", "dead_letters")

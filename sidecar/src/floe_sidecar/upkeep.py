@@ -13,8 +13,9 @@ from enum import StrEnum
 
 import msgspec
 
+from floe_sidecar.records import Record
 from floe_sidecar.redaction import redact
-from floe_sidecar.spool import Record, Spool
+from floe_sidecar.spool import Spool
 
 _PART_EVENTS = 64
 _PART_BYTES = 4 * 1024 * 1024

@@ -16,13 +16,25 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from floe_sidecar.checkpoints import Checkpointer
 from floe_sidecar.duplicates import RecentDigests
 from floe_sidecar.logs import log
-from floe_sidecar.spool import PAGE_BYTES, DeadLetter, Level, Opening, Record, Spool
+from floe_sidecar.orders import (
+    Append,
+    Order,
+    Question,
+    Settle,
+    ShareFullError,
+    SpoolFullError,
+    SpoolUnavailableError,
+    Stop,
+    Stored,
+    size_of,
+)
+from floe_sidecar.records import DeadLetter, Level, Opening, Record
+from floe_sidecar.spool import PAGE_BYTES, Spool
 
 _T = TypeVar("_T")
 
@@ -32,49 +44,6 @@ _REOPEN_SECONDS = 1.0
 _FORGET_EVERY = 1024
 _DEAD_SHARE = 4
 """Dead letters may fill one part in four of the spool's bound beside the queue; the oldest go first."""
-
-
-class SpoolFullError(Exception):
-    """The events would not fit into the bound; they were not kept."""
-
-
-class SpoolUnavailableError(Exception):
-    """The disk does not take the events now; they were not kept. The message is SQLite's or the system's."""
-
-
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """What became of an append: how many events were new and how many were there already."""
-
-    new: int
-    duplicates: int
-
-
-@dataclass(slots=True)
-class _Append:
-    records: Sequence[Record]
-    future: asyncio.Future[Stored]
-    fresh: Sequence[Record] = ()
-
-
-@dataclass(slots=True)
-class _Settle:
-    delivered: Sequence[int]
-    dead: Sequence[tuple[DeadLetter, bytes]]
-
-
-@dataclass(slots=True)
-class _Question:
-    ask: Callable[[Spool], Any]
-    future: asyncio.Future[Any]
-
-
-@dataclass(slots=True)
-class _Stop:
-    pass
-
-
-_Order = _Append | _Settle | _Question | _Stop
 
 
 class Writer:
@@ -98,14 +67,14 @@ class Writer:
         self._on_commit = on_commit
         self._on_opening = on_opening
         self._wall_clock = wall_clock
-        self._orders: queue.SimpleQueue[_Order] = queue.SimpleQueue()
+        self._orders: queue.SimpleQueue[Order] = queue.SimpleQueue()
         self._loop = asyncio.get_running_loop()
         self._stopped = asyncio.Event()
         self._listeners: list[Callable[[], None]] = []
         self._is_open = False
         self._failure = ""
         self._tried_at = float("-inf")
-        self._unsettled: list[_Settle] = []
+        self._unsettled: list[Settle] = []
         self._settled = 0
         self._checkpointer = Checkpointer(spool, max_bytes=max_bytes)
         self._thread = threading.Thread(target=self._work, name="spool-writer", daemon=True)
@@ -117,17 +86,17 @@ class Writer:
 
     def append(self, records: Sequence[Record]) -> asyncio.Future[Stored]:
         """Keeps events; the future is done when they are durable, or fails with one of this module's errors."""
-        order = _Append(records, self._loop.create_future())
+        order = Append(records, self._loop.create_future())
         self._orders.put(order)
         return order.future
 
     def settle(self, delivered: Sequence[int], dead: Sequence[tuple[DeadLetter, bytes]] = ()) -> None:
         """Takes events out; a dead letter comes with its digest, since it may be sent again by its owner."""
-        self._orders.put(_Settle(delivered, dead))
+        self._orders.put(Settle(delivered, dead))
 
     async def ask(self, question: Callable[[Spool], _T], *, or_else: _T) -> _T:
         """What the spool answers after everything that was ordered before; `or_else` if it cannot be read now."""
-        order = _Question(question, self._loop.create_future())
+        order = Question(question, self._loop.create_future())
         self._orders.put(order)
         answer = await order.future
         return or_else if answer is _UNREADABLE else answer
@@ -143,7 +112,7 @@ class Writer:
 
     async def stop(self, *, within_seconds: float = 5.0) -> None:
         """Does what is still ordered, closes the file, ends the thread; does not wait longer for a disk that hangs."""
-        self._orders.put(_Stop())
+        self._orders.put(Stop())
         try:
             async with asyncio.timeout(within_seconds):
                 await self._stopped.wait()
@@ -158,7 +127,7 @@ class Writer:
         running = True
         while running:
             orders = self._gather()
-            running = not any(isinstance(order, _Stop) for order in orders)
+            running = not any(isinstance(order, Stop) for order in orders)
             try:
                 self._carry_out(orders)
             except Exception as error:  # the outermost edge of the loop: the thread outlives a defect of ours
@@ -168,46 +137,46 @@ class Writer:
         self._spool.close()
         self._loop.call_soon_threadsafe(self._stopped.set)
 
-    def _give_up(self, orders: list[_Order], error: Exception) -> None:
+    def _give_up(self, orders: list[Order], error: Exception) -> None:
         """Answers everybody who waits, and begins again with a newly opened file."""
-        self._unsettled += [order for order in orders if isinstance(order, _Settle) and order not in self._unsettled]
+        self._unsettled += [order for order in orders if isinstance(order, Settle) and order not in self._unsettled]
         for order in orders:
-            if isinstance(order, _Append):
+            if isinstance(order, Append):
                 self._forget(order.fresh)
         self._spool.close()
         self._is_open = False
         self._failure = type(error).__name__
         refused = SpoolUnavailableError(self._failure)
         answers: list[tuple[asyncio.Future[Any], Any]] = [
-            (order.future, _UNREADABLE if isinstance(order, _Question) else refused)
+            (order.future, _UNREADABLE if isinstance(order, Question) else refused)
             for order in orders
-            if isinstance(order, _Append | _Question)
+            if isinstance(order, Append | Question)
         ]
         self._tell(answers, None, 0, stored=False)
 
-    def _gather(self) -> list[_Order]:
+    def _gather(self) -> list[Order]:
         orders = [self._orders.get()]
-        size = _size(orders[0])
+        size = size_of(orders[0])
         try:
             while len(orders) < _MOST_ORDERS and size < _MOST_BYTES:
                 orders.append(self._orders.get_nowait())
-                size += _size(orders[-1])
+                size += size_of(orders[-1])
         except queue.Empty:
             pass
         return orders
 
-    def _carry_out(self, orders: list[_Order]) -> None:
-        appends = [order for order in orders if isinstance(order, _Append)]
-        settles = self._unsettled + [order for order in orders if isinstance(order, _Settle)]
+    def _carry_out(self, orders: list[Order]) -> None:
+        appends = [order for order in orders if isinstance(order, Append)]
+        settles = self._unsettled + [order for order in orders if isinstance(order, Settle)]
         answers: list[tuple[asyncio.Future[Any], Any]] = []
         started = time.perf_counter()
         dropped = self._write(appends, settles, answers) if appends or settles or not self._is_open else 0
         seconds = time.perf_counter() - started
-        answers.extend((order.future, self._answer(order)) for order in orders if isinstance(order, _Question))
+        answers.extend((order.future, self._answer(order)) for order in orders if isinstance(order, Question))
         stored = any(isinstance(answer, Stored) and answer.new for _, answer in answers)
         self._tell(answers, seconds if appends else None, dropped, stored=stored)
 
-    def _write(self, appends: list[_Append], settles: list[_Settle], answers: list[tuple[Any, Any]]) -> int:
+    def _write(self, appends: list[Append], settles: list[Settle], answers: list[tuple[Any, Any]]) -> int:
         """One transaction for everything; gives the number of dead letters that had to go."""
         try:
             self._make_open()
@@ -230,16 +199,22 @@ class Writer:
         )
         return dropped
 
-    def _choose(self, appends: list[_Append], answers: list[tuple[Any, Any]]) -> list[_Append]:
+    def _choose(self, appends: list[Append], answers: list[tuple[Any, Any]]) -> list[Append]:
         """What fits into the bound; each order is kept whole or not at all."""
         now, size, fitting = self._wall_clock(), self._spool.size, []
+        claimed: dict[str, int] = {}
         for order in appends:
             fresh = order.fresh = [record for record in order.records if self._is_new(record, now)]
             needed = sum(record.size for record in fresh)
+            refusal = None
             if fresh and size + needed > self._max_bytes:
+                refusal = SpoolFullError()
+            elif not self._spool.shares.fits(fresh, claimed):
+                refusal = ShareFullError()
+            if refusal is not None:
                 self._forget(fresh)
                 order.fresh = ()
-                answers.append((order.future, SpoolFullError()))
+                answers.append((order.future, refusal))
             else:
                 size += needed
                 fitting.append(order)
@@ -256,7 +231,7 @@ class Writer:
         for record in records:
             self._recent.forget(record.digest)
 
-    def _commit(self, appends: list[_Append], settles: list[_Settle]) -> int:
+    def _commit(self, appends: list[Append], settles: list[Settle]) -> int:
         delivered = [sequence for settle in settles for sequence in settle.delivered]
         dead = [letter for settle in settles for letter, _ in settle.dead]
         records = [record for order in appends for record in order.fresh]
@@ -299,7 +274,7 @@ class Writer:
             self._recent.add(digest, moment)
         self._loop.call_soon_threadsafe(self._opened, opening)
 
-    def _explain(self, error: Exception, appends: list[_Append]) -> Exception:
+    def _explain(self, error: Exception, appends: list[Append]) -> Exception:
         """What the senders are told: that the spool has reached its bound, or that its disk fails."""
         size = sum(record.size for order in appends for record in order.fresh)
         if isinstance(error, sqlite3.OperationalError) and "full" in str(error):
@@ -338,7 +313,7 @@ class Writer:
             if not isinstance(error, sqlite3.OperationalError | OSError):
                 self._tried_at = float("-inf")
 
-    def _answer(self, order: _Question) -> object:
+    def _answer(self, order: Question) -> object:
         try:
             self._make_open()
             return order.ask(self._spool)
@@ -385,7 +360,3 @@ class Writer:
 
 
 _UNREADABLE = object()
-
-
-def _size(order: _Order) -> int:
-    return sum(record.size for record in order.records) if isinstance(order, _Append) else 0

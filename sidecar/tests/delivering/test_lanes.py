@@ -17,7 +17,7 @@ from hypothesis.stateful import (
 )
 
 from floe_sidecar.lanes import Lane, Lanes
-from floe_sidecar.spool import Queued
+from floe_sidecar.records import Queued
 
 pytestmark = pytest.mark.requirement("RELAY-3")
 

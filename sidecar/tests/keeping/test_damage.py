@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from floe_sidecar.spool import Record, Spool
+from floe_sidecar.records import Record
+from floe_sidecar.spool import Spool
 from sidecar.tests.builders import accepted, body, event, post, relay, until
 from sidecar.tests.keeping.test_the_spool import record
 from sidecar.tests.standins import BackendStandIn

@@ -12,8 +12,10 @@ from typing import Any
 import pytest
 
 from floe_sidecar.duplicates import RecentDigests
-from floe_sidecar.spool import DeadLetter, Queued, Record, Spool
-from floe_sidecar.writer import SpoolFullError, SpoolUnavailableError, Stored, Writer
+from floe_sidecar.orders import SpoolFullError, SpoolUnavailableError, Stored
+from floe_sidecar.records import DeadLetter, Queued, Record
+from floe_sidecar.spool import Spool
+from floe_sidecar.writer import Writer
 from sidecar.tests.builders import accepted, body, event, post, relay, until
 from sidecar.tests.standins import BackendStandIn, Reply
 

@@ -14,8 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from floe_sidecar import events
+from floe_sidecar.records import Record
 from floe_sidecar.runs import MOST_FOLLOWED, Begins, OpenRun, OpenRuns, Role, abort, role
-from floe_sidecar.spool import Record, Spool
+from floe_sidecar.spool import Spool
 from sidecar.tests.builders import PRODUCER, accepted, body, event, post, relay, relay_process, run_id, until
 from sidecar.tests.standins import BackendStandIn, Post, Reply, backend_in_thread
 

@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 
 from floe_sidecar.queue import main
+from floe_sidecar.records import DeadLetter, Record
 from floe_sidecar.service import Sidecar
-from floe_sidecar.spool import DeadLetter, Record, Spool
+from floe_sidecar.spool import Spool
 from sidecar.tests.builders import accepted, body, get, relay, run_id, until
 from sidecar.tests.standins import BackendStandIn, Post, Reply
 
