@@ -9,9 +9,10 @@ import pytest
 
 from tests.e2e.admission import RUN_LABEL, Namespace, create_namespace
 from tests.e2e.cluster import images
+from tests.e2e.cluster.binaries import OLDER_KUBERNETES
 from tests.e2e.cluster.certificates import Authority, KeyPairFiles
 from tests.e2e.cluster.client import KubernetesClient
-from tests.e2e.cluster.control_plane import KUBECONFIG_VARIABLE, Cluster, cluster
+from tests.e2e.cluster.control_plane import KUBECONFIG_VARIABLE, Cluster, cluster, control_plane
 from tests.e2e.cluster.node import Node
 from tests.e2e.cluster.node import node as start_node
 from tests.e2e.cluster.processes import LOOPBACK
@@ -24,6 +25,15 @@ def test_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """The cluster of `E2E_KUBECONFIG`, or a control plane of our own."""
     with cluster(tmp_path_factory.mktemp("cluster")) as running_cluster:
         yield running_cluster
+
+
+@pytest.fixture(scope="session")
+def older_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """A control plane of our own with an API server of 1.30."""
+    if KUBECONFIG_VARIABLE in os.environ:
+        pytest.skip("an existing cluster is used: no API server is built")
+    with control_plane(tmp_path_factory.mktemp("older-cluster"), kubernetes=OLDER_KUBERNETES) as older:
+        yield older
 
 
 @pytest.fixture(scope="session")

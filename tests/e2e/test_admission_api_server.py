@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from tests.e2e.admission import IMAGE, Namespace, in_force, pod
 from tests.e2e.cluster.client import ApiError, KubernetesClient, Manifest
+from tests.e2e.cluster.control_plane import Cluster
 from tests.e2e.pod_shapes import RESTRICTED, pod_specs
 from tests.e2e.webhook_program import Webhook, WebhookRunner
 from webhook.tests.strategies import pods as pods_that_collide_with_ours
@@ -18,6 +19,14 @@ from webhook.tests.strategies import pods as pods_that_collide_with_ours
 pytestmark = pytest.mark.e2e
 
 NamespaceMaker = Callable[..., Namespace]
+
+
+@pytest.fixture(scope="module", params=["test_cluster", "older_cluster"])
+def kubernetes(request: pytest.FixtureRequest) -> Iterator[KubernetesClient]:
+    """An administrator's client of each API server in turn: the newest and the oldest that we look at."""
+    cluster: Cluster = request.getfixturevalue(request.param)
+    with cluster.client() as client:
+        yield client
 
 
 @pytest.fixture(scope="module")
@@ -129,7 +138,7 @@ def test_every_patched_pod_is_accepted_if_its_original_is_and_keeps_its_class(
     plain, opted_in = namespace(), namespace(inject="enabled")
     injected: list[bool] = []
 
-    @settings(max_examples=400, deadline=None, database=None, suppress_health_check=[HealthCheck.filter_too_much])
+    @settings(max_examples=200, deadline=None, database=None, suppress_health_check=[HealthCheck.filter_too_much])
     @given(st.one_of(pod_specs(), pods_that_collide_with_ours().map(lambda whole: whole["spec"])))
     def patched_is_accepted_if_original_is(spec: dict[str, Any]) -> None:
         original = _dry_run(kubernetes, pod(plain, spec=spec))

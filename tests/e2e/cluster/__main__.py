@@ -14,7 +14,9 @@ from tests.e2e.cluster import by_hand, images
 from tests.e2e.cluster.binaries import (
     COLLECTOR,
     CONTROL_PLANE_BUILDS,
+    JAEGER,
     NODE_BUILDS,
+    OLDER_KUBERNETES,
     BuildError,
     MissingToolError,
     ensure,
@@ -62,13 +64,13 @@ def _build() -> None:
     if os.environ.get(KUBECONFIG_VARIABLE):
         ensure(COLLECTOR)
         return
-    for build in (*CONTROL_PLANE_BUILDS, COLLECTOR):
+    for build in (*CONTROL_PLANE_BUILDS, COLLECTOR, OLDER_KUBERNETES):
         ensure(build)
     if os.geteuid() != 0:
         say("not root: the tests that run pods on a node will be skipped")
         return
     require_packages()
-    for build in NODE_BUILDS:
+    for build in (*NODE_BUILDS, JAEGER):
         ensure(build)
     _archives()
 

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.e2e.cluster.binaries import program
+from tests.e2e.cluster.binaries import KUBERNETES, Build, ensure
 from tests.e2e.cluster.certificates import Authority, KeyPairFiles, service_account_keys
 from tests.e2e.cluster.client import KubernetesClient
 from tests.e2e.cluster.processes import LOOPBACK, free_port, running
@@ -38,6 +38,7 @@ def api_server(
     extra_arguments: Sequence[str] = (),
     *,
     address: str = LOOPBACK,
+    kubernetes: Build = KUBERNETES,
 ) -> Iterator[ApiServer]:
     """An API server that answers `/readyz`.
 
@@ -47,6 +48,7 @@ def api_server(
         etcd_url: Where its etcd listens.
         extra_arguments: More options of kube-apiserver, e.g. feature gates.
         address: Where it listens; another one than loopback becomes the endpoint of the `kubernetes` Service.
+        kubernetes: Whose kube-apiserver.
     """
     port = free_port()
     serving = authority.server(
@@ -57,7 +59,7 @@ def api_server(
     administrator = authority.client("admin", user="floe-e2e-admin", groups=("system:masters",))
     tokens = service_account_keys(folder)
     command = [
-        str(program("kube-apiserver")),
+        str(ensure(kubernetes) / "kube-apiserver"),
         f"--etcd-servers={etcd_url}",
         f"--bind-address={address}",
         f"--advertise-address={address}",

@@ -191,6 +191,20 @@ KUBERNETES = Build(
         _stamps(KUBERNETES_VERSION),
     ),
 )
+OLDER_KUBERNETES_VERSION = "1.30.14"
+OLDER_KUBERNETES = Build(
+    name="kubernetes-older",
+    version=OLDER_KUBERNETES_VERSION,
+    programs=("kube-apiserver",),
+    modules=("kubernetes-1.30",),
+    compile=_go_build(
+        "kubernetes-1.30",
+        ("k8s.io/kubernetes/cmd/kube-apiserver",),
+        _stamps(OLDER_KUBERNETES_VERSION),
+        tags="providerless",  # without the clouds' clients, which were still part of it
+    ),
+)
+"""For what the newer one can no longer do: 1.36 has native sidecars whether one wants them or not."""
 ETCD = Build(name="etcd", version="3.7.3", programs=("etcd",), modules=("etcd",), compile=_compile_etcd)
 COLLECTOR = Build(
     name="otelcol",
@@ -237,9 +251,26 @@ COREDNS = Build(
     modules=("coredns",),
     compile=_go_build("coredns", ("github.com/coredns/coredns",)),
 )
+JAEGER = Build(
+    name="jaeger",
+    version="1.76.0",
+    programs=("all-in-one",),
+    modules=("jaeger",),
+    compile=_go_build("jaeger", ("github.com/jaegertracing/jaeger/cmd/all-in-one",)),
+)
+HELM_VERSION = "4.3.1"
+HELM = Build(
+    name="helm",
+    version=HELM_VERSION,
+    programs=("helm",),
+    modules=("helm",),
+    compile=_go_build(
+        "helm", ("helm.sh/helm/v4/cmd/helm",), f"-s -w -X helm.sh/helm/v4/internal/version.version=v{HELM_VERSION}"
+    ),
+)
 PAUSE = Build(name="pause", version="1", programs=("pause",), modules=("pause",), compile=_go_build("pause", (".",)))
 
 CONTROL_PLANE_BUILDS = (ETCD, KUBERNETES)
 NODE_BUILDS = (KUBERNETES_NODE, CONTAINERD, COREDNS, PAUSE)
-BUILDS = (*CONTROL_PLANE_BUILDS, COLLECTOR, *NODE_BUILDS)
+BUILDS = (*CONTROL_PLANE_BUILDS, COLLECTOR, *NODE_BUILDS, JAEGER, OLDER_KUBERNETES, HELM)
 """Every build of the test bed; more of a cluster's parts are more entries here."""

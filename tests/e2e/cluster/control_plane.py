@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.e2e.cluster.apiserver import api_server
+from tests.e2e.cluster.binaries import KUBERNETES, Build
 from tests.e2e.cluster.certificates import Authority
 from tests.e2e.cluster.client import KubernetesClient
 from tests.e2e.cluster.etcd import etcd
@@ -52,12 +53,16 @@ def cluster(folder: Path) -> Iterator[Cluster]:
 
 
 @contextmanager
-def control_plane(folder: Path, api_server_arguments: Sequence[str] = ()) -> Iterator[Cluster]:
+def control_plane(
+    folder: Path, api_server_arguments: Sequence[str] = (), kubernetes: Build = KUBERNETES
+) -> Iterator[Cluster]:
     """An API server over an etcd, both on the loopback address; `folder/kubeconfig` is an administrator's."""
     authority = Authority.create(folder)
     with ExitStack() as parts:
         etcd_url = parts.enter_context(etcd(folder))
-        server = parts.enter_context(api_server(folder, authority, etcd_url, api_server_arguments))
+        server = parts.enter_context(
+            api_server(folder, authority, etcd_url, api_server_arguments, kubernetes=kubernetes)
+        )
         kubeconfig = folder / "kubeconfig"
         certificate_kubeconfig(kubeconfig, server.url, server.authority_file, server.administrator)
         yield Cluster(kubeconfig, is_ours=True)
