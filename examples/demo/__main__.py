@@ -71,6 +71,8 @@ async def admit_pod(narrator: Narrator, stage: Stage) -> admission_step.Document
         "127.0.0.1",
         "--port",
         str(stage.webhook_port),
+        "--health-port",
+        "0",
     ]
     async with service(command, environment={}, folder=stage.folder, log=stage.folder / "webhook.log") as webhook:
 

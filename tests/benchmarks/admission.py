@@ -199,7 +199,7 @@ def _server(folder: Path, which: str) -> Iterator[tuple[psutil.Process, int]]:
     certificate, key = folder / "tls.crt", folder / "tls.key"
     echo = ("tests.benchmarks.admission_load", "echo", certificate, key, port_file)
     webhook = ("floe_webhook", "--manifest", MANIFEST, "--tls-cert", certificate, "--tls-key", key)
-    quiet = ("--port", 0, "--port-file", port_file, "--log-level", "warning")
+    quiet = ("--port", 0, "--health-port", 0, "--port-file", port_file, "--log-level", "warning")
     command: Sequence[object] = (sys.executable, "-m", *(echo if which == "echo" else (*webhook, *quiet)))
     with subprocess.Popen([str(part) for part in command], cwd=ROOT) as process:
         try:

@@ -63,7 +63,7 @@ def webhook_program(
     url = f"https://{host}:{(port := free_port())}"
     command = [sys.executable, "-m", "floe_webhook", "--manifest", str(manifest)]
     command += ["--tls-cert", str(serving.certificate), "--tls-key", str(serving.key)]
-    command += ["--host", host, "--port", str(port)]
+    command += ["--host", host, "--port", str(port), "--health-port", "0"]
     tls = ssl.create_default_context(cafile=authority.certificate_file)
     with (
         httpx.Client(base_url=url, verify=tls, trust_env=False, timeout=10.0) as http,

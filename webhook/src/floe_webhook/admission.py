@@ -36,6 +36,8 @@ class Problem(StrEnum):
     NO_UID = "no_uid"
     NOT_A_POD = "not_a_pod"
     NOT_A_CREATION = "not_a_creation"
+    TOO_SLOW = "too_slow"
+    TOO_BUSY = "too_busy"
     INTERNAL_ERROR = "internal_error"
 
     @property
@@ -53,6 +55,8 @@ _SENTENCES = {
     Problem.NO_UID: "The AdmissionReview's request has no uid, so it cannot be answered.",
     Problem.NOT_A_POD: "The request is not about a pod.",
     Problem.NOT_A_CREATION: "The request does not create the pod.",
+    Problem.TOO_SLOW: "The answer would have come too late for the API server; the pod is admitted as it is.",
+    Problem.TOO_BUSY: "More requests wait than the webhook takes at once; the pod is admitted as it is.",
     Problem.INTERNAL_ERROR: "The webhook failed; the pod is admitted as it is.",
 }
 

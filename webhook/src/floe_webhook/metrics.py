@@ -1,8 +1,13 @@
 """What the webhook counts; every label has a bounded set of values."""
 
+from collections.abc import Callable
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 
+from floe_certs.events import FAILURES, Repair
+from floe_certs.planning import Step
 from floe_webhook.admission import Problem
+from floe_webhook.connections import CAUSES
 from floe_webhook.decision import Outcome
 from floe_webhook.injection import Injection
 from floe_webhook.reasons import Reason
@@ -13,6 +18,32 @@ REFUSED = "refused"
 # An admission takes some tenths of a millisecond; the API server waits for seconds at most.
 _SECONDS = (0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 _BYTES = (1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000, 500_000)
+
+
+class CertificateMetrics:
+    """What is counted of certificates; of an authority only if it is known here."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.expiry = Gauge(
+            "floe_webhook_certificate_expiry_timestamp_seconds", "When the serving certificate ends", registry=registry
+        )
+        self.authority_expiry = Gauge(
+            "floe_webhook_authority_expiry_timestamp_seconds",
+            "When the authority of the serving certificate ends; 0 if it is not known",
+            registry=registry,
+        )
+        self.steps = Counter(
+            "floe_webhook_certificate_steps", "Steps of rotation that this replica took", ["step"], registry=registry
+        )
+        self.repairs = Counter(
+            "floe_webhook_certificate_repairs", "What others changed and was put back", ["object"], registry=registry
+        )
+        self.failures = Counter(
+            "floe_webhook_certificate_failures", "What went wrong with certificates", ["reason"], registry=registry
+        )
+        for family, values in ((self.steps, Step), (self.repairs, Repair), (self.failures, FAILURES)):
+            for value in values:
+                family.labels(value)
 
 
 class Metrics:
@@ -47,12 +78,37 @@ class Metrics:
         self.manifest_loads = Counter(
             "floe_webhook_manifest_loads", "Manifests read, by result", ["result"], registry=self.registry
         )
-        self.certificate_expiry = Gauge(
-            "floe_webhook_certificate_expiry_timestamp_seconds",
-            "When the serving certificate ends",
+        self.profile_info = Gauge(
+            "floe_webhook_profile_info", "1 for the profile in force", ["profile"], registry=self.registry
+        )
+        self.missing_secrets = Counter(
+            "floe_webhook_missing_secrets",
+            "Secrets or keys that were found missing where a pod was told to read them",
             registry=self.registry,
         )
+        self.connections_cut = Counter(
+            "floe_webhook_connections_cut", "Connections that were cut, by cause", ["cause"], registry=self.registry
+        )
+        for cause in CAUSES:
+            self.connections_cut.labels(cause)
+        self.leader = Gauge("floe_webhook_leader", "1 while this replica leads", registry=self.registry)
+        self.task_failures = Counter(
+            "floe_webhook_task_failures", "Failures of tasks that go on all the time", ["task"], registry=self.registry
+        )
+        self.certificates = CertificateMetrics(self.registry)
         ProcessCollector(registry=self.registry)
+
+    def leads(self, leads: Callable[[], bool]) -> None:
+        """Whom to ask whether this replica leads, each time that somebody looks."""
+        self.leader.set_function(lambda: float(leads()))
+
+    def manifest_in_force(self, profile: str) -> None:
+        """The manifest's file is the one that is used."""
+        self.manifest_valid.set(1)
+        self.manifest_loads.labels("in_force").inc()
+        # One child at a time: a label with every profile that ever was would grow.
+        self.profile_info.clear()
+        self.profile_info.labels(profile).set(1)
 
     def decided(self, injection: Injection, seconds: float, response_bytes: int) -> None:
         """Counts an answer that was decided upon."""

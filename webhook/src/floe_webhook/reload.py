@@ -1,21 +1,16 @@
-"""Keeps the profile and the serving certificate up to date with their files; a bad file leaves the last good one.
+"""Keeps the profile up to date with its file; a bad file leaves the last good one in force.
 
 Files are compared by content: a mounted ConfigMap or Secret changes by a swap of symbolic links, which keeps times and
 names as they were.
 """
 
 import asyncio
-import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 
 import structlog
-from cryptography import x509
 
-from floe_certs.authority import Certificate
-from floe_certs.serving import ServingContext
 from floe_core.errors import FloeError
 from floe_core.manifest import load_manifest
 from floe_core.plugin_interfaces.metadata import PluginKind
@@ -70,9 +65,7 @@ class CurrentProfile:
         """
         content = file.read_bytes() if file.exists() else b""
         current = cls(file, read(file), metrics, read, None, content)
-        metrics.manifest_valid.set(1)
-        metrics.manifest_loads.labels("in_force").inc()
-        current._log_notices()
+        current._in_force()
         return current
 
     def refresh(self) -> bool:
@@ -91,10 +84,7 @@ class CurrentProfile:
             self._refuse(str(error))
             return False
         self.profile, self.error = profile, None
-        self.metrics.manifest_valid.set(1)
-        self.metrics.manifest_loads.labels("in_force").inc()
-        _log.info("manifest in force", profile=profile.identity)
-        self._log_notices()
+        self._in_force()
         return True
 
     def _refuse(self, error: str) -> None:
@@ -104,57 +94,11 @@ class CurrentProfile:
         self.error = error
         self.metrics.manifest_valid.set(0)
 
-    def _log_notices(self) -> None:
+    def _in_force(self) -> None:
+        self.metrics.manifest_in_force(self.profile.identity)
+        _log.info("manifest in force", profile=self.profile.identity)
         for notice in self.profile.notices:
             _log.warning("manifest asks for what cannot be", notice=notice)
-
-
-class ServingCertificate:
-    """A TLS context that follows the certificate's and the key's files without dropping a connection."""
-
-    def __init__(self, certificate: Path, key: Path, metrics: Metrics) -> None:
-        self._certificate = certificate
-        self._key = key
-        self._metrics = metrics
-        self._serving = ServingContext()
-        self._pair = self._read()
-        self.error: str | None = None
-        self.expires_at = self._serve(self._pair)
-
-    @property
-    def context(self) -> ssl.SSLContext:
-        """For the listener; the same object for the server's whole life."""
-        return self._serving.context
-
-    def refresh(self) -> bool:
-        """Takes a changed pair for new connections; a pair that does not fit together changes nothing.
-
-        Call it on the event loop that accepts connections (`ServingContext.serve`); it reads two small files.
-        """
-        try:
-            pair = self._read()
-            if pair == self._pair:
-                return False
-            self.expires_at = self._serve(pair)
-        except (OSError, ValueError) as error:
-            reason = f"{type(error).__name__} in {self._certificate.name} or {self._key.name}"
-            if reason != self.error:
-                _log.error("certificate refused, the last good one stays in force", reason=reason)
-            self.error = reason
-            return False
-        self._pair, self.error = pair, None
-        _log.info("certificate in force", expires_at=self.expires_at.isoformat())
-        return True
-
-    def _read(self) -> Certificate:
-        return Certificate(self._certificate.read_bytes(), self._key.read_bytes())
-
-    def _serve(self, pair: Certificate) -> datetime:
-        """Puts a pair into the context; gives when it expires."""
-        expires_at = x509.load_pem_x509_certificate(pair.certificate_pem).not_valid_after_utc.astimezone(UTC)
-        self._serving.serve(pair)
-        self._metrics.certificate_expiry.set(expires_at.timestamp())
-        return expires_at
 
 
 async def follow(refresh: Callable[[], Awaitable[object]], *, seconds: float = POLL_SECONDS) -> None:

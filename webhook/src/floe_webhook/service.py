@@ -1,101 +1,203 @@
-"""The webhook as a program: starts serving, follows its files, drains on SIGTERM."""
+"""The webhook as a program: puts its parts together, serves, follows what changes, drains on SIGTERM.
+
+    SIGTERM ──▶ /readyz says 503, leading ends ──▶ serves on for `drain_seconds` ──▶ closes its listeners
+
+While it drains, each answer closes its connection: Kubernetes takes a while until it sends nobody here any more, and
+whoever is still sent here is served.
+"""
 
 import asyncio
 import contextlib
 import gc
+import os
 import signal
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from functools import partial
-from pathlib import Path
 
+import aiohttp
 import structlog
-from aiohttp import web
 
+from floe_certs.election import Election
+from floe_certs.kubernetes import ClusterApi
+from floe_core.errors import ConfigurationError
+from floe_core.telemetry import init_telemetry, shutdown_telemetry
+from floe_webhook import __version__
+from floe_webhook.arguments import FILES, Arguments
+from floe_webhook.assembly import Assembly, Parts, assemble
+from floe_webhook.certificates import CertificateFiles, ServedCertificate, SharedCertificate
+from floe_webhook.cluster.api import KubernetesApi, in_cluster
+from floe_webhook.cluster.ownership import OwnedCreation
+from floe_webhook.connections import Listener, reachable
+from floe_webhook.failures import reason_of
+from floe_webhook.leading import keep_running, lead
 from floe_webhook.metrics import Metrics
-from floe_webhook.reload import CurrentProfile, ServingCertificate, follow, read_profile
+from floe_webhook.reload import CurrentProfile, follow, read_profile
 from floe_webhook.server import Webhook
+from floe_webhook.tracing import Traces
 
 _log = structlog.get_logger(__name__)
-
-_SHUTDOWN_SECONDS = 10.0
-
-
-@dataclass(frozen=True, slots=True)
-class Arguments:
-    """What the program is told.
-
-    Attributes:
-        port: 0 takes a free one; the log line and `port_file` name it.
-        drain_seconds: How long requests are still taken after SIGTERM, until nobody sends any.
-        release_namespace: Floe's own namespace, which is never injected.
-    """
-
-    manifest: Path
-    tls_cert: Path
-    tls_key: Path
-    host: str
-    port: int
-    port_file: Path | None
-    drain_seconds: float
-    release_namespace: str | None
 
 
 async def serve(arguments: Arguments) -> None:
     """Serves until SIGTERM or SIGINT.
 
     Raises:
-        FloeError: The manifest or a plugin's configuration is wrong.
-        OSError: The certificate, the key or the address cannot be used.
+        FloeError: The manifest, a flag or a plugin's configuration is wrong.
+        OSError: The certificate, the key or an address cannot be used.
     """
+    stopped = _stop_signals()
     metrics = Metrics()
     read = partial(read_profile, release_namespace=arguments.release_namespace)
     profile = CurrentProfile.start(arguments.manifest, metrics, read)
-    certificate = ServingCertificate(arguments.tls_cert, arguments.tls_key, metrics)
-    webhook = Webhook(profile, certificate, metrics)
-    runner = web.ServerRunner(webhook.server(), shutdown_timeout=_SHUTDOWN_SECONDS)
-    await runner.setup()
-    # What is loaded now stays; without it a full collection costs microseconds instead of a pause.
-    gc.collect()
-    gc.freeze()
-    stopped = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for signum in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(signum, stopped.set)
-    try:
-        site = web.TCPSite(runner, arguments.host, arguments.port, ssl_context=certificate.context, backlog=1024)
-        await site.start()
-        _announce(runner, arguments, profile)
-        async with _following(profile, certificate):
-            await stopped.wait()
-            webhook.draining = True
-            _log.info("draining", seconds=arguments.drain_seconds)
+    admissions, health = Listener(metrics.connections_cut), Listener(metrics.connections_cut)
+    async with contextlib.AsyncExitStack() as parts:
+        api = await parts.enter_async_context(_kubernetes_api(arguments))
+        assembly = Assembly() if api is None else assemble(Parts(arguments, api, profile, metrics))
+        election = _election(arguments, api)
+        metrics.leads(election.leads if election else _never)
+        certificate = _certificate(arguments, api, election, metrics, lambda: reachable(admissions.address))
+        webhook = Webhook(profile, certificate, metrics, assembly.surroundings, assembly.witness)
+        webhook.traces = parts.enter_context(_traces(arguments.otlp_endpoint))
+        # What is loaded now stays; without it a full collection costs microseconds instead of a pause.
+        gc.collect()
+        gc.freeze()
+        parts.push_async_callback(health.stop)
+        await health.start(webhook.health(), arguments.host, arguments.health_port)
+        parts.push_async_callback(admissions.stop)
+        await admissions.start(webhook.admissions(), arguments.host, arguments.port, certificate.context)
+        _announce(arguments, admissions, health, profile)
+        # Compiling a manifest takes milliseconds and asks plugins: beside the event loop.
+        followed: Running = {
+            "manifest": partial(follow, partial(asyncio.to_thread, profile.refresh)),
+            "certificate": certificate.run,
+            **{name: follower.run for name, follower in assembly.followers.items()},
+        }
+        async with _kept(followed, metrics):
+            async with _kept(_leading(election, assembly, metrics), metrics):
+                await stopped.wait()
+                webhook.draining = True
+                _log.info("draining", seconds=arguments.drain_seconds)
             await asyncio.sleep(arguments.drain_seconds)
-    finally:
-        await runner.cleanup()
     _log.info("stopped")
 
 
-def _announce(runner: web.ServerRunner, arguments: Arguments, profile: CurrentProfile) -> None:
-    port = runner.addresses[0][1]
+Running = dict[str, Callable[[], Awaitable[None]]]
+
+
+def _announce(arguments: Arguments, admissions: Listener, health: Listener, profile: CurrentProfile) -> None:
+    port = admissions.address[1]
     if arguments.port_file is not None:
         arguments.port_file.write_text(f"{port}\n", encoding="ascii")
-    _log.info("serving", host=arguments.host, port=port, profile=profile.profile.identity)
+    _log.info(
+        "serving",
+        host=arguments.host,
+        port=port,
+        health_port=health.address[1],
+        certificates=arguments.certificates,
+        profile=profile.profile.identity,
+    )
+
+
+def _stop_signals() -> asyncio.Event:
+    """Set as soon as somebody asks this process to end."""
+    stopped = asyncio.Event()
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(signum, stopped.set)
+    return stopped
 
 
 @contextlib.asynccontextmanager
-async def _following(profile: CurrentProfile, certificate: ServingCertificate) -> AsyncIterator[None]:
-    # Compiling a manifest takes milliseconds and asks plugins: beside the event loop. A pair must be loaded on it.
-    async def refresh_certificate() -> None:
-        certificate.refresh()
+async def _kubernetes_api(arguments: Arguments) -> AsyncIterator[KubernetesApi | None]:
+    """The cluster's API; None outside of a cluster, if nothing depends on it.
 
-    tasks = [
-        asyncio.create_task(follow(partial(asyncio.to_thread, profile.refresh))),
-        asyncio.create_task(follow(refresh_certificate)),
-    ]
+    Raises:
+        ConfigurationError: The certificate comes from the cluster, and there is none.
+    """
+    try:
+        access = in_cluster(os.environ, arguments.service_account)
+    except ConfigurationError as error:
+        if arguments.certificates != FILES:
+            raise
+        _log.info("serving without the Kubernetes API", reason=str(error))
+        yield None
+        return
+    async with aiohttp.ClientSession() as session:
+        yield KubernetesApi(session, access)
+
+
+def _election(arguments: Arguments, api: KubernetesApi | None) -> Election | None:
+    if api is None or not arguments.lease or not arguments.release_namespace:
+        return None
+    return Election(_cluster(arguments, api), arguments.pod_name)
+
+
+def _cluster(arguments: Arguments, api: KubernetesApi) -> ClusterApi:
+    objects = arguments.cluster_objects()
+    return ClusterApi(OwnedCreation(api, api, objects.namespace, arguments.owner_deployment), objects)
+
+
+def _certificate(
+    arguments: Arguments,
+    api: KubernetesApi | None,
+    election: Election | None,
+    metrics: Metrics,
+    address: Callable[[], tuple[str, int]],
+) -> ServedCertificate:
+    if arguments.certificates == FILES or api is None:
+        return CertificateFiles(*arguments.certificate_files(), metrics.certificates)
+    return SharedCertificate(
+        arguments.certificate_settings(),
+        _cluster(arguments, api),
+        leads=election.leads if election else _never,
+        address=address,
+        metrics=metrics.certificates,
+    )
+
+
+def _never() -> bool:
+    return False
+
+
+def _leading(election: Election | None, assembly: Assembly, metrics: Metrics) -> Running:
+    """What takes part in the election, and what is done while it is won."""
+    if election is None:
+        return {}
+
+    def lost(error: Exception) -> None:
+        metrics.task_failures.labels("election").inc()
+        _log.error("the election cannot be taken part in", reason=reason_of(error))
+
+    return {
+        "election": partial(election.run, lost),
+        "leading": partial(lead, assembly.duties, election.leads, _counted(metrics)),
+    }
+
+
+def _counted(metrics: Metrics) -> Callable[[str], None]:
+    return lambda task: metrics.task_failures.labels(task).inc()
+
+
+@contextlib.asynccontextmanager
+async def _kept(running: Running, metrics: Metrics) -> AsyncIterator[None]:
+    """Keeps everything running until the block is left, on the loop that accepts connections."""
+    for name in running:
+        metrics.task_failures.labels(name)
+    tasks = [asyncio.create_task(keep_running(name, run, _counted(metrics))) for name, run in running.items()]
     try:
         yield
     finally:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+@contextlib.contextmanager
+def _traces(endpoint: str | None) -> Iterator[Traces | None]:
+    if not endpoint:
+        yield None
+        return
+    providers = init_telemetry("floe-webhook", __version__, endpoint, make_global=False)
+    try:
+        yield Traces(providers[0].get_tracer("floe_webhook", __version__))
+    finally:
+        shutdown_telemetry(*providers)

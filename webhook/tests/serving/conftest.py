@@ -9,12 +9,13 @@ from pathlib import Path
 
 import httpx
 import pytest
-from aiohttp import web
 
 from floe_certs.authority import Certificate, create_authority, issue_serving_certificate
+from floe_webhook.certificates import CertificateFiles
+from floe_webhook.connections import Listener
 from floe_webhook.metrics import Metrics
 from floe_webhook.profile import Profile
-from floe_webhook.reload import CurrentProfile, ServingCertificate
+from floe_webhook.reload import CurrentProfile
 from floe_webhook.server import Webhook
 from webhook.tests.builders import PROFILE
 
@@ -27,12 +28,14 @@ class Serving:
 
     Attributes:
         url: Its origin.
+        files: Follows `certificate` and `key`.
         certificate, key, manifest: The files that it follows.
     """
 
     url: str
     webhook: Webhook
     client: httpx.AsyncClient
+    files: CertificateFiles
     certificate: Path
     key: Path
     manifest: Path
@@ -65,16 +68,14 @@ async def serving(tmp_path: Path, read_profile: Callable[[Path], Profile]) -> As
     key.write_bytes(first.key_pem)
     manifest.write_text("first")
     metrics = Metrics()
-    webhook = Webhook(
-        CurrentProfile.start(manifest, metrics, read_profile), ServingCertificate(certificate, key, metrics), metrics
-    )
-    runner = web.ServerRunner(webhook.server(), shutdown_timeout=1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=webhook.certificate.context).start()
-    url = f"https://127.0.0.1:{runner.addresses[0][1]}"
+    files = CertificateFiles(certificate, key, metrics.certificates)
+    webhook = Webhook(CurrentProfile.start(manifest, metrics, read_profile), files, metrics)
+    listener = Listener(metrics.connections_cut)
+    await listener.start(webhook.admissions(), "127.0.0.1", 0, files.context)
+    url = f"https://127.0.0.1:{listener.address[1]}"
     trust = ssl.create_default_context(cadata=authority.certificate_pem.decode())
     try:
         async with httpx.AsyncClient(base_url=url, verify=trust, trust_env=False) as client:
-            yield Serving(url, webhook, client, certificate, key, manifest, authority)
+            yield Serving(url, webhook, client, files, certificate, key, manifest, authority)
     finally:
-        await runner.cleanup()
+        await listener.stop()

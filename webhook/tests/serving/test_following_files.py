@@ -79,11 +79,11 @@ async def test_a_new_certificate_serves_the_next_connection_and_drops_none(servi
     before = await asyncio.to_thread(_served, serving.url)
     await serving.client.get("/healthz")
     serving.renew_certificate(days=3)
-    assert serving.webhook.certificate.refresh() is True
+    assert serving.files.refresh() is True
     assert (await serving.client.get("/healthz")).status_code == 200
     after = await asyncio.to_thread(_served, serving.url)
     assert after.serial_number != before.serial_number
-    assert after.not_valid_after_utc == serving.webhook.certificate.expires_at
+    assert after.not_valid_after_utc == serving.files.expires_at
 
 
 @pytest.mark.requirement("FP-8")
@@ -91,7 +91,7 @@ async def test_a_new_certificate_serves_the_next_connection_and_drops_none(servi
 async def test_a_bad_certificate_leaves_the_last_good_one_and_is_told(serving: Serving, content: bytes) -> None:
     before = await asyncio.to_thread(_served, serving.url)
     serving.certificate.write_bytes(content)
-    assert serving.webhook.certificate.refresh() is False
+    assert serving.files.refresh() is False
     assert (await asyncio.to_thread(_served, serving.url)).serial_number == before.serial_number
     assert "tls.crt" in (await serving.client.get("/readyz")).json()["certificate_error"]
 
@@ -102,7 +102,7 @@ async def test_a_key_of_another_certificate_leaves_the_last_good_pair(serving: S
     good = serving.certificate.read_bytes()
     serving.renew_certificate(days=3)
     serving.certificate.write_bytes(good)
-    assert serving.webhook.certificate.refresh() is False
+    assert serving.files.refresh() is False
     assert (await asyncio.to_thread(_served, serving.url)).serial_number == before.serial_number
 
 
