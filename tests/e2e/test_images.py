@@ -61,8 +61,8 @@ def _by_name(image: str) -> list[Path]:
 
 
 @pytest.mark.usefixtures("node")
-def test_two_builds_of_an_image_have_the_same_layers() -> None:
-    images.build("sidecar", first := "localhost/floe-e2e-first:1", layers=False)
-    images.build("sidecar", second := "localhost/floe-e2e-second:1", layers=False)
+@pytest.mark.parametrize("image", ROOMS)
+def test_two_builds_of_an_image_have_the_same_layers(image: str) -> None:
+    first, second = images.layers_of_two_builds(image)
 
-    assert images.layers_of(first) == images.layers_of(second)
+    assert first == second

@@ -32,11 +32,12 @@ class Addresses:
     grpc_port: int
     http_port: int
     health_port: int
+    host: str = LOOPBACK
 
     @classmethod
-    def free(cls) -> "Addresses":
+    def free(cls, host: str = LOOPBACK) -> "Addresses":
         """Ports that nobody listens on now."""
-        return cls(free_port(), free_port(), free_port())
+        return cls(free_port(), free_port(), free_port(), host)
 
     def overlay(self) -> dict[str, Any]:
         """The configuration that makes a Collector listen there and nowhere else."""
@@ -44,8 +45,8 @@ class Addresses:
             "receivers": {
                 "otlp": {
                     "protocols": {
-                        "grpc": {"endpoint": f"{LOOPBACK}:{self.grpc_port}"},
-                        "http": {"endpoint": f"{LOOPBACK}:{self.http_port}"},
+                        "grpc": {"endpoint": f"{self.host}:{self.grpc_port}"},
+                        "http": {"endpoint": f"{self.host}:{self.http_port}"},
                     }
                 }
             },
@@ -64,12 +65,12 @@ class Collector:
     @property
     def grpc_address(self) -> str:
         """host:port of its OTLP/gRPC receiver."""
-        return f"{LOOPBACK}:{self.addresses.grpc_port}"
+        return f"{self.addresses.host}:{self.addresses.grpc_port}"
 
     @property
     def http_url(self) -> str:
         """Base URL of its OTLP/HTTP receiver."""
-        return f"http://{LOOPBACK}:{self.addresses.http_port}"
+        return f"http://{self.addresses.host}:{self.addresses.http_port}"
 
 
 def chart_defaults() -> dict[str, Any]:
@@ -119,15 +120,18 @@ def validate(configs: Sequence[Config], folder: Path, environment: Mapping[str, 
 
 
 @contextmanager
-def collector(configs: Sequence[Config], folder: Path, environment: Mapping[str, str]) -> Iterator[Collector]:
+def collector(
+    configs: Sequence[Config], folder: Path, environment: Mapping[str, str], *, host: str = LOOPBACK
+) -> Iterator[Collector]:
     """A Collector that runs a configuration on free ports, and is healthy.
 
     Args:
         configs: Laid over each other in this order.
         folder: Takes the configuration and the log.
         environment: What `${env:NAME}` resolves to.
+        host: Where its receivers listen.
     """
-    addresses = Addresses.free()
+    addresses = Addresses.free(host)
     command = [str(program("otelcol")), *_config_arguments([*configs, addresses.overlay()], folder)]
     log = folder / "otelcol.log"
     with running("otelcol", command, log=log, environment=_environment(environment)) as process:

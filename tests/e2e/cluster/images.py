@@ -1,7 +1,7 @@
 """Images without a registry: the base from the distribution's packages, ours from the real Dockerfiles.
 
 An image is kept as an archive in the cache, named by a digest of everything that it is made from; a second run loads
-the file. buildah's own storage, with its layers, is in the cache too, so that a changed room installs nothing again.
+the file.
 """
 
 import hashlib
@@ -11,26 +11,30 @@ import os
 import shutil
 import tarfile
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from tests.e2e.cluster.binaries import cache_folder, program
+from tests.e2e.cluster.buildah import BUILD_SECONDS, Recipe, build, buildah, forget, layers_of, push
 from tests.e2e.cluster.commands import run
 from tests.e2e.cluster.containerd import PAUSE_IMAGE
 from tests.e2e.cluster.locking import locked
 from tests.e2e.cluster.progress import say
-from tools.image_requirements import ROOT, rooms_of
+from tools.image_requirements import FOLDER, LOCK, ROOT, part_of, rooms_of
 
 BASE_IMAGE = "e2e.local/base:1"
 """Debian with Python, for test pods; ours are built on it."""
+PIPELINE_IMAGE = "e2e.local/pipeline:1"
+"""A data engineer's: dbt, the OpenLineage client, OpenTelemetry's SDK and a dbt project in `/pipeline`."""
+
+_PIPELINE = Path(__file__).parent / "pipeline"
+_PIPELINE_NEEDS = ("dbt-duckdb", "openlineage-dbt", "opentelemetry-exporter-otlp-proto-http", "opentelemetry-sdk")
+_DBT_PROJECT = ROOT / "examples" / "dbt_project"
 
 _SUITE = "bookworm"
 _PACKAGES = "python3,python3-venv,ca-certificates"
 _UNUSED = ("usr/share/doc", "usr/share/man", "usr/share/locale", "var/cache/apt", "var/lib/apt/lists", "var/log")
 _BASE_RECIPE = f"debootstrap minbase {_SUITE} {_PACKAGES} without {_UNUSED}"
-_CA_BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
-_PIP_CONFIGURATION = Path("/etc/pip.conf")
-_BUILD_SECONDS = 1800.0
 
 
 def image_name(image: str) -> str:
@@ -45,54 +49,55 @@ def base_archive() -> Path:
         if not archive.exists():
             say(f"making the base image of {_SUITE} (once; cached in {archive.parent}) …")
             _make_base()
-            _push(_local("base"), BASE_IMAGE, archive)
+            push(_local("base"), BASE_IMAGE, archive)
     return archive
 
 
 def archive_of(image: str) -> Path:
     """One of our images, built from `Dockerfile.<image>`; made now if what it is made from has changed."""
-    base = base_archive()
-    archive = _archives() / f"{image}-{_digest(_inputs(image, base))}.tar"
-    with locked(archive.parent / "images.lock", "images"):
-        if not archive.exists():
-            say(f"building the image of the {image} …")
-            build(image, _local(image))
-            _forget(archive.parent.glob(f"{image}-*.tar"))
-            _push(_local(image), image_name(image), archive)
-    return archive
+    return _archive(image, image_name(image), _inputs(image), lambda: build(_recipe(image), _local(image)))
 
 
-def build(image: str, name: str, *, layers: bool = True) -> str:
-    """Builds a Dockerfile into buildah's storage; gives the image's id.
+def pipeline_archive() -> Path:
+    """The image of test pods that run a data engineer's tools; made now if what it is made from has changed."""
+    lock = part_of(LOCK.read_text(encoding="utf-8"), _PIPELINE_NEEDS)
+    files = [_PIPELINE / "Dockerfile", *sorted(_DBT_PROJECT.rglob("*"))]
+    inputs = [lock.encode(), *_named(file for file in files if file.is_file())]
 
-    Args:
-        image: Which one, e.g. `sidecar`.
-        name: What to call it there.
-        layers: Whether to take what an earlier build left.
+    def make() -> None:
+        with tempfile.TemporaryDirectory(prefix="floe-pipeline-") as work:
+            context = Path(work)
+            (context / "pipeline.lock").write_text(lock, encoding="utf-8")
+            shutil.copytree(_DBT_PROJECT, context / "dbt_project")
+            build(Recipe(_PIPELINE / "Dockerfile", context, {"BASE": _local("base")}), _local("pipeline"))
+
+    return _archive("pipeline", PIPELINE_IMAGE, inputs, make)
+
+
+def layers_of_two_builds(image: str) -> tuple[list[str], list[str]]:
+    """The layers of two builds, each from nothing, of one of our images.
+
+    Kept in the cache by a digest of the Dockerfile and the locks: which file of a room is edited changes nothing in how
+    reproducible an image is, and building takes minutes.
     """
-    mounts = [f"{file}:{file}:ro" for file in (_CA_BUNDLE, _PIP_CONFIGURATION) if file.is_file()]
-    return _buildah(
-        "bud",
-        "--quiet",
-        "--force-rm",  # a build that fails leaves no container, whose mount would stay
-        f"--layers={str(layers).lower()}",
-        "--isolation=chroot",  # no container runtime is needed to build
-        "--network=host",
-        "--timestamp=0",  # two builds are the same, byte for byte
-        "--pull-never",
-        *(f"--volume={mount}" for mount in mounts),
-        f"--build-arg=BASE={_local('base')}",
-        f"--file={ROOT / f'Dockerfile.{image}'}",
-        f"--tag={name}",
-        str(ROOT),
-    ).strip()
+    recipe = [FOLDER / f"{image}.lock", FOLDER / "build.lock", ROOT / f"Dockerfile.{image}"]
+    kept = _archives() / f"{image}-{_digest(_named(recipe))}.layers.json"
+    base_archive()
+    with locked(kept.parent / "images.lock", "images"):
+        if not kept.exists():
+            say(f"building the image of the {image} twice, to compare (once) …")
+            kept.write_text(json.dumps([_layers_from_nothing(image, number) for number in ("first", "second")]))
+    first, second = json.loads(kept.read_text())
+    return first, second
 
 
-def layers_of(name: str) -> list[str]:
-    """The digests of an image's layers, from the base's up."""
-    document = json.loads(_buildah("inspect", "--type=image", name))
-    layers: list[str] = document["OCIv1"]["rootfs"]["diff_ids"]
-    return layers
+def _layers_from_nothing(image: str, number: str) -> list[str]:
+    name = f"localhost/floe-{image}-{number}:e2e"
+    build(_recipe(image), name, layers=False)
+    try:
+        return layers_of(name)
+    finally:
+        forget(name)
 
 
 def pause_archive(folder: Path) -> Path:
@@ -122,36 +127,42 @@ def _make_base() -> None:
     with tempfile.TemporaryDirectory(prefix=".base-", dir=_archives()) as work:
         root = Path(work) / "root"
         command = ["debootstrap", "--variant=minbase", f"--include={_PACKAGES}", _SUITE, str(root)]
-        run(["nice", "-n", "15", *command], timeout_seconds=_BUILD_SECONDS)
+        run(["nice", "-n", "15", *command], timeout_seconds=BUILD_SECONDS)
         for folder in _UNUSED:
             shutil.rmtree(root / folder)
             (root / folder).mkdir()
-        container = _buildah("from", "scratch").strip()
-        _buildah("copy", "--quiet", container, str(root), "/")
-        _buildah("commit", "--quiet", "--rm", container, _local("base"))
+        container = buildah("from", "scratch").strip()
+        buildah("copy", "--quiet", container, str(root), "/")
+        buildah("commit", "--quiet", "--rm", container, _local("base"))
 
 
-def _push(name: str, reference: str, archive: Path) -> None:
-    """Writes an image as a docker-archive; the OCI form is garbage-collected from the CRI's store."""
-    unfinished = archive.with_suffix(".unfinished")
-    unfinished.unlink(missing_ok=True)
-    _buildah("push", "--quiet", name, f"docker-archive:{unfinished}:{reference}")
-    unfinished.rename(archive)
+def _archive(image: str, reference: str, inputs: Iterable[bytes], make: Callable[[], object]) -> Path:
+    base = base_archive()
+    archive = _archives() / f"{image}-{_digest([base.name.encode(), *inputs])}.tar"
+    with locked(archive.parent / "images.lock", "images"):
+        if not archive.exists():
+            say(f"building the image of the {image} …")
+            make()
+            _forget(archive.parent.glob(f"{image}-*.tar"))
+            push(_local(image), reference, archive)
+    return archive
 
 
-def _buildah(*arguments: str) -> str:
-    storage = cache_folder() / "buildah"
-    options = [f"--root={storage / 'root'}", f"--runroot={storage / 'run'}"]
-    return run(["nice", "-n", "15", "buildah", *options, *arguments], timeout_seconds=_BUILD_SECONDS)
+def _recipe(image: str) -> Recipe:
+    return Recipe(ROOT / f"Dockerfile.{image}", ROOT, {"BASE": _local("base")})
 
 
-def _inputs(image: str, base: Path) -> Iterable[bytes]:
-    yield base.name.encode()
+def _inputs(image: str) -> Iterable[bytes]:
     files = [ROOT / f"Dockerfile.{image}", ROOT / ".dockerignore"]
-    files += [ROOT / "requirements" / "images" / f"{name}.lock" for name in (image, "build")]
+    files += [FOLDER / f"{name}.lock" for name in (image, "build")]
     for room in rooms_of(image):
         sources = [path for path in (room / "src").rglob("*") if path.is_file() and "__pycache__" not in path.parts]
         files += [room / "pyproject.toml", *sorted(sources)]
+    return _named(files)
+
+
+def _named(files: Iterable[Path]) -> Iterable[bytes]:
+    """Each file's place in the tree and what it holds."""
     for file in files:
         yield f"\0{file.relative_to(ROOT)}\0".encode() + file.read_bytes()
 
