@@ -1,0 +1,15 @@
+"""Waiting for a condition, with a deadline that a busy machine keeps."""
+
+import asyncio
+from collections.abc import Callable
+
+SECONDS = 30.0
+
+
+async def until(condition: Callable[[], bool], what: str, *, seconds: float = SECONDS) -> None:
+    """Returns as soon as the condition holds."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + seconds
+    while not condition():
+        assert loop.time() < deadline, f"not {what} within {seconds:g} s"
+        await asyncio.sleep(0.01)
