@@ -17,8 +17,8 @@ def main() -> int:
         sys.stderr.write(f"floe_sidecar: {error}\n")
         return 1
     os.umask(0o077)  # the spool holds what the pipeline knows
-    # Before the first import of asyncio: which modules it may load depends on the backend's address.
-    with lean_imports(tls=settings.lineage_url.startswith("https:")):
+    # Before the first import of asyncio: which modules it may load depends on the addresses.
+    with lean_imports(tls=any(url.startswith("https:") for url in (settings.lineage_url, settings.gateway_url))):
         import asyncio  # noqa: PLC0415
 
         from floe_sidecar.logs import start_logging  # noqa: PLC0415

@@ -17,6 +17,7 @@ from floe_sidecar.retries import Answer
 
 if TYPE_CHECKING:
     import ssl
+    from pathlib import Path
 
 _DETAIL_BYTES = 2048
 _MOST_IDLE = 32
@@ -89,6 +90,17 @@ class Client:
                 else:
                     return connection
             raise problem
+
+
+def tls_context(ca_file: Path | None) -> ssl.SSLContext:
+    """What https needs; the system's authorities without a file.
+
+    Raises:
+        OSError: The file holds no certificates that can be read.
+    """
+    import ssl  # noqa: PLC0415 - 4.4 MiB that plain HTTP does not pay
+
+    return ssl.create_default_context(cafile=ca_file)
 
 
 class _Connection(asyncio.Protocol):

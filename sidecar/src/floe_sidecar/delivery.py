@@ -69,6 +69,7 @@ class Delivery:
         self._metrics = metrics
         self._clock = clock
         self._wall_clock = wall_clock
+        self._running: asyncio.Task[None] | None = None
         self._lanes = Lanes(max_events=_WINDOW_EVENTS, max_bytes=_WINDOW_BYTES)
         self._breaker = Breaker(limits.backoff)
         self._under_way: set[asyncio.Task[None]] = set()
@@ -91,8 +92,25 @@ class Delivery:
         """Whether the last answer was one of a backend that works."""
         return self._breaker.failures == 0
 
-    async def run(self) -> None:
-        """Delivers until it is cancelled; requests under way are given up then, and sent again by the next start."""
+    @property
+    def is_away(self) -> bool:
+        """Whether the backend is known not to take anything now."""
+        return self._breaker.is_open
+
+    def start(self) -> None:
+        """Begins to deliver, at the front of the queue."""
+        self._running = asyncio.create_task(self._run())
+
+    async def stop(self) -> None:
+        """Delivers no more; requests under way are given up, and sent again by whoever goes on with the queue."""
+        if self._running is not None:
+            self._running.cancel()
+            await asyncio.gather(self._running, return_exceptions=True)
+            self._running = None
+
+    async def _run(self) -> None:
+        self._lanes = Lanes(max_events=_WINDOW_EVENTS, max_bytes=_WINDOW_BYTES)
+        self._unread = True
         try:
             while True:
                 self._something_new.clear()
@@ -107,9 +125,14 @@ class Delivery:
             self._settle_now()
             self._destination.close()
 
-    async def drain(self, *, within_seconds: float) -> None:
-        """Returns when nothing waits any more, or when the time is over; tries in quick succession until then."""
-        deadline = self._clock() + within_seconds
+    async def drain(self, *, within_seconds: float, patience_seconds: float | None = None) -> bool:
+        """Returns True when nothing waits any more, False when the time is over; tries in quick succession until then.
+
+        With a patience the time is over, too, when the backend is found away or takes nothing for that long.
+        """
+        started = moved_at = self._clock()
+        deadline = started + within_seconds
+        passes = self._breaker.passes
         backoff = self._breaker.backoff
         self._breaker.backoff = Backoff(
             backoff.base_seconds, min(backoff.cap_seconds, _HURRIED_CAP_SECONDS), backoff.draw
@@ -121,8 +144,13 @@ class Delivery:
             self._settle_now()
             waiting = await self._writer.ask(lambda spool: spool.events, or_else=0)
             if waiting == 0 and not self._under_way:
-                return
+                return True
+            if self._breaker.passes != passes:
+                passes, moved_at = self._breaker.passes, self._clock()
+            if patience_seconds is not None and (self.is_away or self._clock() - moved_at > patience_seconds):
+                return False
             await asyncio.sleep(min(0.02, left))
+        return False
 
     def _notice(self) -> None:
         self._unread = True

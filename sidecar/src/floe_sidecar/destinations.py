@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 from urllib.parse import urljoin, urlsplit
 
-from floe_sidecar.client import Client
+from floe_sidecar.client import Client, tls_context
 from floe_sidecar.credentials import ApiKey
 from floe_sidecar.records import Queued
 from floe_sidecar.redaction import MARK, redact
 from floe_sidecar.retries import Answer
 from floe_sidecar.settings import Settings
-
-if TYPE_CHECKING:
-    import ssl
 
 _PLACEHOLDER = "${api_key}"
 _SHORTEST_SECRET = 8
@@ -52,7 +49,7 @@ class Backend:
         self._client = Client(
             parts.hostname or "",
             parts.port or (443 if secure else 80),
-            tls=_tls_context(settings) if secure else None,
+            tls=tls_context(settings.lineage_ca_file) if secure else None,
             timeout_seconds=settings.lineage_timeout_seconds,
         )
 
@@ -108,9 +105,3 @@ class Console:
 
     def close(self) -> None:
         """Nothing is kept open."""
-
-
-def _tls_context(settings: Settings) -> ssl.SSLContext:
-    import ssl  # noqa: PLC0415 - 4.4 MiB that plain HTTP does not pay
-
-    return ssl.create_default_context(cafile=settings.lineage_ca_file)

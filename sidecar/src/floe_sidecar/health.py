@@ -106,7 +106,8 @@ class Health:
                 ("connections", "Connections of the application.", len(self._application.connections)),
                 ("inflight_bytes", "Bytes of requests that are not durable yet.", self._application.inflight_bytes),
                 ("spool_writable", "1 if the spool's disk took the last write.", not level.failure),
-            )
+            ),
+            [("namespace_queue_bytes", "Bytes of a namespace's events that wait in this gateway.", level.sources)],
         )
         return Response(200, text.encode(), _METRICS_TYPE)
 
@@ -124,6 +125,8 @@ class Health:
                     "redacted": metrics.redacted.total,
                     "sent": metrics.sent.total,
                     "delivered": metrics.delivered.total,
+                    "handed_over": metrics.handed_over.total,
+                    "taken_over": metrics.taken_over.total,
                     "pending": level.events,
                     "dead": level.dead_letters,
                     "lost": metrics.dropped.total,

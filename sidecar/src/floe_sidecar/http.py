@@ -18,7 +18,7 @@ import httptools
 from floe_sidecar.bodies import Body, BodyRefusedError
 from floe_sidecar.messages import Request, Response
 
-_READ_HEADERS = frozenset({b"content-encoding", b"content-length", b"expect", b"transfer-encoding"})
+_READ_HEADERS = frozenset({b"authorization", b"content-encoding", b"content-length", b"expect", b"transfer-encoding"})
 _MOST_PIPELINED = 64
 _LINGER_SECONDS = 2.0
 
@@ -41,7 +41,10 @@ class Bounds:
 
 
 class Server:
-    """A listening port: its connections, what they hold in memory together, and what was refused."""
+    """A listening port: its connections, what they hold in memory together, and what was refused.
+
+    `admits` decides by the `Authorization` header whether a request's body is read at all.
+    """
 
     def __init__(
         self,
@@ -50,8 +53,10 @@ class Server:
         *,
         refused: Callable[[str], None],
         fault: Callable[[int, str], Response],
+        admits: Callable[[str], bool] | None = None,
     ) -> None:
         self._handler = handler
+        self.admits = admits
         self.bounds = bounds
         self.refused = refused
         self.fault = fault
@@ -225,6 +230,9 @@ class Connection(asyncio.Protocol):
         if self._discarding:
             return
         headers, bounds = self._headers, self.server.bounds
+        if self.server.admits is not None and not self.server.admits(self._authorization()):
+            self._refuse(401, "unauthorised", "no token that is taken here stands in Authorization: Bearer")
+            return
         try:
             self._body = Body(headers.get(b"content-encoding", b"").decode("latin-1"), bounds.body_max_bytes)
             self._body.announce(int(headers.get(b"content-length", b"0")))
@@ -270,7 +278,7 @@ class Connection(asyncio.Protocol):
         if len(self._exchanges) >= _MOST_PIPELINED:
             self._pause()
         path = self._url.partition(b"?")[0].decode("latin-1")
-        self.server.handle(Request(method, path, content, self._active_at), exchange.respond)
+        self.server.handle(Request(method, path, content, self._active_at, self._authorization()), exchange.respond)
 
     def flush(self) -> None:
         """Sends the answers whose turn it is."""
@@ -348,6 +356,9 @@ class Connection(asyncio.Protocol):
         self._header_bytes += size
         if self._header_bytes > self.server.bounds.header_max_bytes and not self._discarding:
             self._refuse_header()
+
+    def _authorization(self) -> str:
+        return self._headers.get(b"authorization", b"").decode("latin-1")
 
     def _release_body(self) -> None:
         if self._body is not None:

@@ -9,6 +9,7 @@ _PHRASES = {
     200: "OK",
     201: "Created",
     400: "Bad Request",
+    401: "Unauthorized",
     404: "Not Found",
     405: "Method Not Allowed",
     408: "Request Timeout",
@@ -23,12 +24,16 @@ _CREATED = b"HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n"
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A complete request; `body` is inflated, `received_at` the loop's time of its last byte."""
+    """A complete request; `body` is inflated, `received_at` the loop's time of its last byte.
+
+    `authorization` is that header, for a gateway.
+    """
 
     method: str
     path: str
     body: bytes
     received_at: float
+    authorization: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,11 +6,17 @@ Used from the event loop's thread only. Every label has a bounded set of values.
 from __future__ import annotations
 
 import bisect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 _PREFIX = "floe_sidecar_"
 LATENCY_BUCKETS_SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 """Upper bounds of the histograms' buckets in seconds."""
+
+
+MOST_VALUES = 200
+"""How many values of a label are told apart; the rest are `other`."""
+
+OTHER = "other"
 
 
 class Counter:
@@ -21,7 +27,9 @@ class Counter:
         self.values: dict[str, int] = {} if label else {"": 0}
 
     def add(self, amount: int = 1, value: str = "") -> None:
-        """Counts `amount` more under the label's `value`."""
+        """Counts `amount` more under the label's `value`, or under `other` if there are too many values already."""
+        if value not in self.values and len(self.values) >= MOST_VALUES:
+            value = OTHER
         self.values[value] = self.values.get(value, 0) + amount
 
     @property
@@ -58,6 +66,10 @@ class Histogram:
         return [*lines, f"{name}_sum {self.seconds:.6f}", f"{name}_count {cumulated}"]
 
 
+Sizes = tuple[str, str, Mapping[str, int]]
+"""A gauge by namespace: its name, its meaning and its values."""
+
+
 class Metrics:
     """Everything that a sidecar counts; the README lists the same names with their meaning, and a test compares."""
 
@@ -72,6 +84,11 @@ class Metrics:
         self.retried = Counter("events_retried_total", "Answers after which the event is sent again.", "reason")
         self.dead = Counter("events_dead_total", "Events that became dead letters.", "reason")
         self.dropped = Counter("events_dropped_total", "Events that are lost for good.", "reason")
+        self.handed_over = Counter("events_handed_over_total", "Events that the gateway acknowledged at the end.")
+        self.taken_over = Counter("events_taken_over_total", "Events that sidecars handed over to this gateway.")
+        self.namespace_refused = Counter(
+            "namespace_refused_total", "Events of a namespace whose share of the gateway is full.", "namespace"
+        )
         self.runs_closed = Counter("runs_closed_total", "Runs that were open at the pod's end and got an ABORT.")
         self.corruptions = Counter("spool_corruptions_total", "Damaged spool files that were set aside.")
         self.recovered = Counter("spool_recovered_events_total", "Events that were read out of damaged spool files.")
@@ -79,15 +96,29 @@ class Metrics:
         self.commit_seconds = Histogram("commit_seconds", "Group commits of the spool, with their fsync.")
         self.delivery_seconds = Histogram("delivery_seconds", "Requests to the backend, from start to answer.")
 
-    def text(self, gauges: Sequence[tuple[str, str, float]]) -> str:
-        """All samples in the text format; `gauges` are (name, meaning, value), read at the moment of asking."""
+    def text(self, gauges: Sequence[tuple[str, str, float]], by_namespace: Sequence[Sizes] = ()) -> str:
+        """All samples in the text format; gauges are (name, meaning, value), read at the moment of asking."""
         lines: list[str] = []
         for metric in vars(self).values():
             kind = "counter" if isinstance(metric, Counter) else "histogram"
             lines += _heading(metric.name, metric.meaning, kind) + metric.lines()
         for name, meaning, value in gauges:
             lines += [*_heading(name, meaning, "gauge"), f"{_PREFIX}{name} {value:g}"]
+        for name, meaning, values in by_namespace:
+            lines += _heading(name, meaning, "gauge")
+            lines += [
+                f'{_PREFIX}{name}{{namespace="{key}"}} {value}' for key, value in sorted(_largest(values).items())
+            ]
         return "\n".join(lines) + "\n"
+
+
+def _largest(values: Mapping[str, int]) -> dict[str, int]:
+    """The largest values under their names, the rest as one."""
+    ordered = sorted(values.items(), key=lambda item: item[1], reverse=True)
+    largest = dict(ordered[:MOST_VALUES])
+    if rest := sum(value for _, value in ordered[MOST_VALUES:]):
+        largest[OTHER] = rest
+    return largest
 
 
 def _heading(name: str, meaning: str, kind: str) -> list[str]:

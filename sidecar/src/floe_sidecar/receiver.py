@@ -13,7 +13,7 @@ A path may stand before `/api/v1/lineage`, since clients join a URL that already
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import msgspec
 
@@ -21,22 +21,24 @@ from floe_sidecar import events
 from floe_sidecar.http import Respond
 from floe_sidecar.messages import Request, Response
 from floe_sidecar.metrics import Clock, Metrics
-from floe_sidecar.orders import SpoolFullError, SpoolUnavailableError, Stored
+from floe_sidecar.orders import ShareFullError, SpoolFullError, SpoolUnavailableError, Stored
 from floe_sidecar.records import Record
 from floe_sidecar.redaction import redact
+from floe_sidecar.shares import of_source
 from floe_sidecar.writer import Writer
 
 SINGLE = "/api/v1/lineage"
 BATCH = SINGLE + "/batch"
 
-_RETRY_AFTER_SECONDS = 1
 _CREATED = Response(201)
+_HEADERS = {401: {"WWW-Authenticate": "Bearer"}, 503: {"Retry-After": "1"}}
+"""What belongs to an answer of that status (RFC 9110 11.6.1, 10.2.3)."""
 
 
 def fault(status: int, what: str) -> Response:
     """An answer that tells the sender what is wrong."""
-    retry = {"Retry-After": str(_RETRY_AFTER_SECONDS)} if status == 503 else {}  # noqa: PLR2004 - RFC 9110 10.2.3
-    return Response(status, msgspec.json.encode({"error": what}), headers=retry)
+    headers = _HEADERS.get(status, {})
+    return Response(status, msgspec.json.encode({"error": what}), headers=headers)
 
 
 class Receiver:
@@ -59,8 +61,8 @@ class Receiver:
         self._batch_max_events = batch_max_events
         self._clock = clock
 
-    def receive(self, request: Request, respond: Respond) -> None:
-        """Answers one request."""
+    def receive(self, request: Request, respond: Respond, *, source: str = "") -> None:
+        """Answers one request; a gateway says whose it is."""
         path = request.path.rstrip("/")
         if not path.endswith((SINGLE, BATCH)):
             self._metrics.refused.add(value="path")
@@ -70,25 +72,37 @@ class Receiver:
             response = fault(405, "lineage is sent with POST")
             respond(Response(405, response.body, headers={"Allow": "POST"}))
         elif path.endswith(BATCH):
-            self._receive_batch(request, respond)
+            self._receive_batch(request, respond, source)
         else:
-            self._receive_one(request, respond)
+            self._receive_one(request, respond, source)
 
-    def _receive_one(self, request: Request, respond: Respond) -> None:
+    def keep(
+        self,
+        records: Sequence[Record],
+        request: Request,
+        respond: Respond,
+        confirmed: Callable[[Stored], Response],
+        *,
+        source: str = "",
+    ) -> None:
+        """Answers what `confirmed` makes of it when the records are durable, or why they are not kept."""
+
+        def answer(stored: asyncio.Future[Stored]) -> None:
+            trouble = self._count(stored, len(records), request, source)
+            respond(confirmed(stored.result()) if trouble is None else fault(503, trouble))
+
+        self._writer.append(records).add_done_callback(answer)
+
+    def _receive_one(self, request: Request, respond: Respond, source: str) -> None:
         try:
-            record = self._record(request.body)
+            record = self._record(request.body, source)
         except events.EventRefusedError as error:
             self._metrics.refused.add(value=error.refusal)
             respond(fault(400, str(error)))
             return
+        self.keep((record,), request, respond, lambda _stored: _CREATED, source=source)
 
-        def answer(stored: asyncio.Future[Stored]) -> None:
-            trouble = self._count(stored, 1, request)
-            respond(_CREATED if trouble is None else fault(503, trouble))
-
-        self._writer.append((record,)).add_done_callback(answer)
-
-    def _receive_batch(self, request: Request, respond: Respond) -> None:
+    def _receive_batch(self, request: Request, respond: Respond, source: str) -> None:
         try:
             bodies = events.split(request.body)
         except events.EventRefusedError as error:
@@ -103,21 +117,16 @@ class Receiver:
         failed: list[dict[str, object]] = []
         for index, body in enumerate(bodies):
             try:
-                records.append(self._record(body))
+                records.append(self._record(body, source))
             except events.EventRefusedError as error:
                 self._metrics.refused.add(value=error.refusal)
                 failed.append({"index": index, "reason": str(error), "retriable": False})
         if not records:
             respond(_summary(len(bodies), failed))
             return
+        self.keep(records, request, respond, lambda _stored: _summary(len(bodies), failed), source=source)
 
-        def answer(stored: asyncio.Future[Stored]) -> None:
-            trouble = self._count(stored, len(records), request)
-            respond(_summary(len(bodies), failed) if trouble is None else fault(503, trouble))
-
-        self._writer.append(records).add_done_callback(answer)
-
-    def _record(self, body: bytes) -> Record:
+    def _record(self, body: bytes, source: str) -> Record:
         """What is kept of an event: its bytes without credentials, and what it is ordered by."""
         clean = self._redact(body)
         event = events.read(clean)
@@ -125,14 +134,19 @@ class Receiver:
             self._metrics.redacted.add()
         if event.validity is not events.Validity.VALID:
             self._metrics.invalid.add(value=event.validity)
-        return Record(event.key, event.digest, clean, event.sign if self._follow_runs else None)
+        run = of_source(source, event.key) if source else event.key
+        return Record(run, event.digest, clean, event.sign if self._follow_runs else None)
 
-    def _count(self, stored: asyncio.Future[Stored], number: int, request: Request) -> str | None:
+    def _count(self, stored: asyncio.Future[Stored], number: int, request: Request, source: str) -> str | None:
         """Counts what became of events; gives what the sender is told if they were not kept."""
         try:
             result = stored.result()
         except asyncio.CancelledError:
             return "the relay is ending"
+        except ShareFullError:
+            self._metrics.refused.add(number, value="namespace_full")
+            self._metrics.namespace_refused.add(number, value=source)
+            return f"the namespace {source} has as much waiting as it may; try again later"
         except SpoolFullError:
             self._metrics.refused.add(number, value="spool_full")
             return "the spool is full; try again later"

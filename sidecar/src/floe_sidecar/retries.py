@@ -109,6 +109,11 @@ class Breaker:
         self.passes = 0
         self.open_until = 0.0
 
+    @property
+    def is_open(self) -> bool:
+        """Whether the last answers kept everybody from asking, and none was better since."""
+        return self.failures > 0 and self.open_until > 0.0
+
     def allows(self, now: float, *, under_way: int) -> bool:
         """Whether one more request may start."""
         return now >= self.open_until and (under_way == 0 or self.failures == 0)

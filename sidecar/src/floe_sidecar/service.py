@@ -1,8 +1,10 @@
 """Puts the parts together, and takes them apart in the order in which nothing is lost.
 
 start:  lock the folder, open the spool, listen, deliver
-end:    SIGTERM, deliver what waits while still listening, listen no more, answer what has come, close the open runs,
-        close the spool, exit 0
+end:    SIGTERM, deliver or hand over what waits while still listening, listen no more, answer what has come, close the
+        open runs, close the spool, say what is left, exit 0
+
+A gateway's pod ends while others go on: it listens no more at once, and what it cannot deliver stays on its volume.
 """
 
 from __future__ import annotations
@@ -21,8 +23,10 @@ from floe_sidecar.control import Control
 from floe_sidecar.credentials import ApiKey
 from floe_sidecar.delivery import Delivery, Limits
 from floe_sidecar.destinations import Backend, Console, Destination
+from floe_sidecar.ending import Ending, tell
 from floe_sidecar.events import digest
 from floe_sidecar.footprint import give_large_blocks_back, settle_memory, use_small_threads
+from floe_sidecar.handover import Handover
 from floe_sidecar.health import Health
 from floe_sidecar.http import Bounds, Handler, Server
 from floe_sidecar.locks import FolderInUseError, lock
@@ -33,11 +37,13 @@ from floe_sidecar.receiver import Receiver, fault
 from floe_sidecar.records import Opening, Record
 from floe_sidecar.retries import Backoff
 from floe_sidecar.runs import ENDS, OpenRun, abort
-from floe_sidecar.settings import Settings, Variable
+from floe_sidecar.settings import Role, Settings, Variable
 from floe_sidecar.spool import Spool
 from floe_sidecar.writer import Writer
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from floe_sidecar.upkeep import Order, Outcome
 
 _RUNS_AT_ONCE = 256
@@ -57,8 +63,10 @@ class Sidecar:
         self.settings = settings
         self.directory = settings.spool_directory or Path(tempfile.mkdtemp(prefix="floe-sidecar-"))
         self.metrics = Metrics()
+        is_gateway = settings.role is Role.GATEWAY
+        share = settings.namespace_max_bytes if is_gateway else None
         self.writer = Writer(
-            Spool(self.directory, max_bytes=settings.spool_max_bytes),
+            Spool(self.directory, max_bytes=settings.spool_max_bytes, share_max_bytes=share),
             max_bytes=settings.spool_max_bytes,
             duplicate_window_seconds=settings.duplicate_window_seconds,
             on_commit=self._count_commit,
@@ -66,15 +74,20 @@ class Sidecar:
         )
         self.destination = _destination(settings)
         self.delivery = Delivery(self.writer, self.destination, _limits(settings), self.metrics, clock=clock)
+        self._handover = _handover(settings, self.writer, self.metrics) if settings.gateway_url else None
+        patience = settings.gateway_after_seconds
+        self._ending = Ending(self.delivery, self._handover, patience_seconds=patience, clock=clock)
+        # A pod that has no sidecar may go on when the gateway ends.
+        self._closes_runs = settings.abort_open_runs and not is_gateway
         receiver = Receiver(
             self.writer,
             self.metrics,
             redaction=settings.redaction,
-            follow_runs=settings.abort_open_runs,
+            follow_runs=self._closes_runs,
             batch_max_events=settings.batch_max_events,
             clock=clock,
         )
-        self.application = self._server(receiver.receive)
+        self.application = self._gateway(receiver) if is_gateway else self._server(receiver.receive)
         health = Health(
             self.writer,
             self.delivery,
@@ -89,7 +102,6 @@ class Sidecar:
         self.health = self._server(health.receive)
         self._control = Control(self.writer, self.directory, changed=self._changed_by_hand)
         self._lock: int | None = None
-        self._delivering: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Returns when events are taken.
@@ -100,17 +112,18 @@ class Sidecar:
         self._lock = _lock(self.directory)
         await self.writer.start()
         try:
-            await _listen(self.application, "127.0.0.1", self.settings.port, Variable.PORT)
+            await _listen(self.application, self.settings.host, self.settings.port, Variable.PORT)
             await _listen(self.health, self.settings.health_host, self.settings.health_port, Variable.HEALTH_PORT)
         except StartError:
             await self._close(answering_seconds=0.0)
             raise
-        self._delivering = asyncio.create_task(self.delivery.run())
+        self.delivery.start()
         if self._lock is not None:
             await self._control.listen()
         log(
             logging.INFO,
             "ready",
+            role=self.settings.role,
             port=self.application.port,
             health_port=self.health.port,
             spool=str(self.directory),
@@ -124,24 +137,40 @@ class Sidecar:
         self._health.ending = True
         reserve = min(1.0, settings.shutdown_seconds * _CLOSING_SHARE)
         log(logging.INFO, "ending", waiting_events=self.writer.level.events, within_seconds=settings.shutdown_seconds)
-        deadline = time.monotonic() + settings.shutdown_seconds
-        await self.delivery.drain(within_seconds=settings.shutdown_seconds - reserve)
+        if settings.role is Role.GATEWAY:
+            await self.application.close(within_seconds=reserve / 2)
+            within = settings.shutdown_seconds - reserve
+            await self.delivery.drain(within_seconds=within, patience_seconds=settings.gateway_after_seconds)
+        else:
+            await self._end_sidecar(time.monotonic() + settings.shutdown_seconds, reserve)
+        await self._close(answering_seconds=0.0)
+        self._say_goodbye()
+
+    async def _end_sidecar(self, deadline: float, reserve: float) -> None:
+        await self._ending.empty(within_seconds=deadline - time.monotonic() - reserve)
         # A native sidecar is terminated last (KEP-753): nothing can come any more that would end a run by itself.
         await self.application.close(within_seconds=reserve / 2)
-        if settings.abort_open_runs and await self._close_open_runs():
-            await self.delivery.drain(within_seconds=max(reserve / 2, deadline - time.monotonic()))
-        await self._close(answering_seconds=0.0)
-        level = self.writer.level
+        if self._closes_runs and await self._close_open_runs():
+            await self._ending.empty(within_seconds=max(reserve / 2, deadline - time.monotonic()))
+
+    def _say_goodbye(self) -> None:
+        settings, level = self.settings, self.writer.level
+        numbers = {
+            "acked_events": self.metrics.accepted.total,
+            "delivered_events": self.metrics.delivered.total,
+            "handed_over_events": self.metrics.handed_over.total,
+            "unsent_events": level.events,
+            "unsent_bytes": level.size,
+            "dead_letters": level.dead_letters,
+        }
         log(
             logging.WARNING if level.events else logging.INFO,
             "ended",
-            unsent_events=level.events,
-            unsent_bytes=level.size,
-            acked_events=self.metrics.accepted.total,
-            delivered_events=self.metrics.delivered.total,
-            dead_letters=level.dead_letters,
+            **numbers,
             spool=str(self.directory),
         )
+        failure = self._handover.failure if self._handover is not None else ""
+        tell(settings.termination_message_file, {**numbers, **({"gateway_failure": failure} if failure else {})})
         if settings.spool_directory is None and not level.events and not level.dead_letters:
             shutil.rmtree(self.directory, ignore_errors=True)
 
@@ -164,26 +193,45 @@ class Sidecar:
 
     async def _close(self, *, answering_seconds: float) -> None:
         await self.application.close(within_seconds=answering_seconds)
-        if self._delivering is not None:
-            self._delivering.cancel()
-            await asyncio.gather(self._delivering, return_exceptions=True)
+        await self.delivery.stop()
+        if self._handover is not None:
+            self._handover.close()
         await self.health.close(within_seconds=0.0)
         await self._control.close()
         await self.writer.stop()
         if self._lock is not None:
             os.close(self._lock)
 
-    def _server(self, handler: Handler) -> Server:
+    def _gateway(self, receiver: Receiver) -> Server:
+        from floe_sidecar.gateway import Gateway  # noqa: PLC0415 - no sidecar needs it
+        from floe_sidecar.parcels import ENVELOPE_BYTES  # noqa: PLC0415 - as above
+
+        settings = self.settings
+        assert settings.gateway_key_file is not None  # noqa: S101 - settings of this role have one
+        gateway = Gateway(
+            receiver,
+            self.metrics,
+            key_file=settings.gateway_key_file,
+            batch_max_events=settings.batch_max_events,
+            clock=asyncio.get_running_loop().time,
+            wall_clock=time.time,
+        )
+        return self._server(gateway.receive, admits=gateway.admits, envelope_bytes=ENVELOPE_BYTES)
+
+    def _server(
+        self, handler: Handler, *, admits: Callable[[str], bool] | None = None, envelope_bytes: int = 0
+    ) -> Server:
         settings = self.settings
         bounds = Bounds(
-            body_max_bytes=settings.body_max_bytes,
+            body_max_bytes=settings.body_max_bytes + envelope_bytes,
             header_max_bytes=settings.header_max_bytes,
             inflight_max_bytes=settings.inflight_max_bytes,
             connections_max=settings.connections_max,
             request_timeout_seconds=settings.request_timeout_seconds,
             idle_timeout_seconds=settings.idle_timeout_seconds,
         )
-        return Server(handler, bounds, refused=lambda reason: self.metrics.refused.add(value=reason), fault=fault)
+        refused = self.metrics.refused
+        return Server(handler, bounds, refused=lambda why: refused.add(value=why), fault=fault, admits=admits)
 
     def _count_commit(self, seconds: float, dropped: int) -> None:
         if seconds:
@@ -250,10 +298,21 @@ def _destination(settings: Settings) -> Destination:
     try:
         return Backend(settings, ApiKey(settings.lineage_api_key_file, settings.lineage_api_key, clock=clock))
     except OSError as error:  # ssl's errors are among them
-        raise StartError(
-            f"{settings.lineage_ca_file} cannot be read as PEM certificates ({error.strerror or error}); "
-            f"give the authorities' file with {Variable.LINEAGE_CA_FILE}"
-        ) from None
+        raise _unreadable(settings.lineage_ca_file, Variable.LINEAGE_CA_FILE, error) from None
+
+
+def _handover(settings: Settings, writer: Writer, metrics: Metrics) -> Handover:
+    try:
+        return Handover(settings, writer, metrics, clock=asyncio.get_running_loop().time)
+    except OSError as error:
+        raise _unreadable(settings.gateway_ca_file, Variable.GATEWAY_CA_FILE, error) from None
+
+
+def _unreadable(file: Path | None, variable: Variable, error: OSError) -> StartError:
+    return StartError(
+        f"{file} cannot be read as PEM certificates ({error.strerror or error}); "
+        f"give the authorities' file with {variable}"
+    )
 
 
 def _limits(settings: Settings) -> Limits:

@@ -81,6 +81,8 @@ async def test_the_status_counts_what_came_and_went(tmp_path: Path, backend: Bac
         "redacted": 1,
         "sent": 3,
         "delivered": 2,
+        "handed_over": 0,
+        "taken_over": 0,
         "pending": 0,
         "dead": 1,
         "lost": 0,

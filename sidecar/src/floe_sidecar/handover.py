@@ -1,0 +1,121 @@
+"""What is left at the pod's end goes to the gateway, batch by batch in its order, and is forgotten when confirmed.
+
+    read the front of the queue -> POST -> 200: take it out, read on
+                                        -> anything else: stop; the next try sends the same batch again
+
+A batch whose answer was lost comes twice, and the gateway knows its events by their digests.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from urllib.parse import urljoin, urlsplit
+
+from floe_sidecar import parcels
+from floe_sidecar.client import Client, tls_context
+from floe_sidecar.credentials import ApiKey
+from floe_sidecar.logs import log
+from floe_sidecar.metrics import Clock, Metrics
+from floe_sidecar.records import DeadLetter, Queued
+from floe_sidecar.redaction import MARK
+from floe_sidecar.retries import Answer
+from floe_sidecar.settings import Settings
+from floe_sidecar.writer import Writer
+
+_BATCH_EVENTS = 512
+_DETAIL_CHARACTERS = 300
+_OK = 200
+_UNAUTHORISED = 401
+
+
+class Handover:
+    """The road from one spool to the gateway."""
+
+    def __init__(self, settings: Settings, writer: Writer, metrics: Metrics, *, clock: Clock) -> None:
+        parts = urlsplit(urljoin(settings.gateway_url, parcels.PATH))
+        secure = parts.scheme == "https"
+        self.name = f"{parts.scheme}://{parts.netloc}"
+        self.begun = False
+        """Whether the gateway confirmed a batch: from then on nothing may overtake it on another road."""
+        self.failure = ""
+        """Why the last try ended, if it did not end well."""
+        self._writer = writer
+        self._metrics = metrics
+        self._clock = clock
+        self._batch_bytes = settings.gateway_batch_bytes
+        self._token = ApiKey(settings.gateway_token_file, "", clock=clock, what="the gateway token's file")
+        self._head = (
+            f"POST {parts.path} HTTP/1.1\r\nHost: {parts.netloc}\r\nUser-Agent: floe-sidecar\r\n"
+            f"Content-Type: {parcels.CONTENT_TYPE}\r\n"
+        )
+        self._client = Client(
+            parts.hostname or "",
+            parts.port or (443 if secure else 80),
+            tls=tls_context(settings.gateway_ca_file) if secure else None,
+            timeout_seconds=settings.gateway_timeout_seconds,
+        )
+        self._cursor = 0
+
+    async def run(self, *, deadline: float) -> bool:
+        """Hands over until nothing waits; False if a batch was not confirmed, and `failure` says why."""
+        while True:
+            batch = await self._next_batch()
+            if batch is None:
+                self.failure = "the spool cannot be read now"
+                return False
+            if not batch:
+                self.failure = ""
+                return True
+            answer = await self._send(batch, deadline)
+            if answer.status != _OK:
+                self._failed(answer)
+                return False
+            self._confirmed(batch)
+
+    def close(self) -> None:
+        """Ends the kept connection."""
+        self._client.close()
+
+    async def _next_batch(self) -> list[Queued] | None:
+        """The oldest events that were not confirmed; None if the disk does not give them now."""
+        cursor, size = self._cursor, self._batch_bytes
+        answer = await self._writer.ask(
+            lambda spool: spool.read_after(cursor, limit=_BATCH_EVENTS, max_bytes=size), or_else=None
+        )
+        return None if answer is None else answer[0]
+
+    async def _send(self, batch: Sequence[Queued], deadline: float) -> Answer:
+        body = parcels.encode(batch)
+        token = self._token.current()
+        head = self._head + f"Content-Length: {len(body)}\r\nAuthorization: Bearer {token}\r\n\r\n"
+        try:
+            async with asyncio.timeout(deadline - self._clock()):
+                answer = await self._client.post(head.encode("latin-1"), body)
+        except TimeoutError:
+            return Answer(None, detail="no answer before the end")
+        if answer.status == _UNAUTHORISED:
+            self._token.read_again()
+        detail = answer.detail.replace(token, MARK.decode()) if token else answer.detail
+        return Answer(answer.status, answer.retry_after, detail)
+
+    def _confirmed(self, batch: Sequence[Queued]) -> None:
+        self.begun = True
+        self._cursor = batch[-1].sequence
+        sent = [event.sequence for event in batch if event.body is not None]
+        damaged = [event for event in batch if event.body is None]
+        self._metrics.handed_over.add(len(sent))
+        for event in damaged:
+            self._metrics.dead.add(value="damaged")
+            log(logging.ERROR, "an event became a dead letter", run=event.run, reason="damaged")
+        letters = [
+            DeadLetter(event.sequence, "damaged", "what was stored is not what was received") for event in damaged
+        ]
+        self._writer.settle(sent, [(letter, event.digest) for letter, event in zip(letters, damaged, strict=True)])
+
+    def _failed(self, answer: Answer) -> None:
+        failure = f"{answer.status or 'no answer'}: {answer.detail[:_DETAIL_CHARACTERS]}".rstrip(": ")
+        if failure != self.failure:
+            log(logging.WARNING, "the gateway did not take what is left", gateway=self.name, answer=failure)
+        self.failure = failure
