@@ -13,6 +13,7 @@ EXTENSION_GROUP = "floe.cli"
 
 # Imported one by one: `floe config show` must not pay for what `floe plugins` needs.
 _OWN_COMMANDS: Mapping[str, str] = {
+    "completion": "floe_core.cli.completion_commands:completion",
     "config": "floe_core.cli.config_commands:config",
     "helm-values": "floe_core.cli.helm_commands:helm_values",
     "manifest": "floe_core.cli.manifest_commands:manifest",

@@ -40,10 +40,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
     sys.exit(run(sys.argv[1:] if arguments is None else arguments))
 
 
-def run(arguments: Sequence[str]) -> int:
-    """Runs a command and returns its exit code; errors are told on standard error."""
+def kubectl() -> None:
+    """The script `kubectl-floe`, which makes `kubectl floe` the same command; ends the process."""
+    _make_output_take_any_text()
+    sys.exit(run(sys.argv[1:], program="kubectl floe"))
+
+
+def run(arguments: Sequence[str], program: str = "floe") -> int:
+    """Runs a command and returns its exit code; errors are told on standard error.
+
+    Args:
+        arguments: The words after the program's name.
+        program: What the program is called in help and errors.
+    """
     try:
-        result = floe.main(args=list(arguments), prog_name="floe", standalone_mode=False)
+        result = floe.main(args=list(arguments), prog_name=program, standalone_mode=False)
     except FloeError as error:
         show_error(error)
         return error.exit_code
