@@ -22,7 +22,7 @@ def sentences(decision: Decision) -> Iterator[str]:
     """Each reason with its code and its remedy, the weightiest first."""
     weight = list(Effect)
     for reason in sorted(decision.reasons, key=lambda reason: weight.index(reason.effect)):
-        yield _sentence(reason)
+        yield sentence_of(reason)
 
 
 def explain(title: str, plan: Plan) -> Iterator[str]:
@@ -48,6 +48,7 @@ def explain(title: str, plan: Plan) -> Iterator[str]:
         yield f"  volume {volume['name']}: {', '.join(key for key in volume if key != 'name')}"
 
 
-def _sentence(reason: Reason) -> str:
+def sentence_of(reason: Reason) -> str:
+    """A reason with its code and its remedy."""
     remedy = f" {reason.remedy}" if reason.remedy else ""
     return f"[{reason}] {reason.sentence}{remedy}"

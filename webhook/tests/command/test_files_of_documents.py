@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 from ruamel.yaml import YAML
 
 from floe_core.errors import FloeError
-from floe_webhook.cli import commands
+from floe_webhook.commands import commands
 from floe_webhook.reload import read_profile
 
 EXAMPLES = Path(__file__).parents[3] / "examples"

@@ -1,0 +1,82 @@
+"""Whether the manifest can be used, and whether the Secrets that it names are where pods need them."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from floe_core.credentials import SecretKey
+from floe_core.errors import FloeError
+from floe_webhook import pod as pods
+from floe_webhook.checks.cluster import Cluster, compiled
+from floe_webhook.checks.results import Check, Finding, failed, or_ok, skipped, warning
+from floe_webhook.profile import Profile
+from floe_webhook.variables import Variable
+
+Keys = frozenset[str]
+
+
+def judge_secrets(needed: Sequence[SecretKey], present: Mapping[str, Mapping[str, Keys | None]]) -> list[Finding]:
+    """Whether each namespace has each Secret with its keys.
+
+    Args:
+        needed: What the manifest names for pods.
+        present: The keys of each Secret by namespace and name; None for a Secret that is not there.
+    """
+    check = Check.SECRETS
+    found = [
+        warning(
+            check,
+            sentence,
+            "Create it; pods start without it (optional: true), but the backend refuses what they send.",
+        )
+        for namespace, secrets in present.items()
+        for secret in needed
+        if (sentence := _lacking(secret, namespace, secrets))
+    ]
+    return or_ok(found, check, f"{len(needed)} keys of Secrets are in each of {len(present)} namespaces.")
+
+
+def secrets_of(profile: Profile) -> list[SecretKey]:
+    """The Secrets and keys that pods are told to use by a profile, each once."""
+    delivery = profile.sidecar.delivery.credential if profile.sidecar else None
+    named = [*([delivery] if delivery else []), *(secret for one in _variables(profile) if (secret := one.secret))]
+    return list(dict.fromkeys(named))
+
+
+async def manifest(cluster: Cluster) -> list[Finding]:
+    """Compiles the manifest as the webhook does; plugins have to be installed here, too."""
+    check = Check.MANIFEST
+    text, names = await cluster.manifest_text(), await cluster.names()
+    try:
+        platform = compiled(text, names.namespace)
+    except FloeError as error:
+        sentence = f"The manifest cannot be used: {error}"
+        return [failed(check, sentence, "The last good one stays in force until a webhook starts anew; correct it.")]
+    told = [warning(check, notice, "Change the manifest, or accept it.") for notice in platform.profile.notices]
+    return or_ok(told, check, f"The manifest of {platform.manifest.metadata.name} is right.")
+
+
+async def secrets(cluster: Cluster) -> list[Finding]:
+    """Gets each named Secret in each namespace that opted in; only the names of keys are looked at."""
+    needed = secrets_of((await cluster.platform()).profile)
+    if not needed:
+        return [skipped(Check.SECRETS, "The manifest names no Secret that pods need.")]
+    present: dict[str, dict[str, Keys | None]] = {}
+    for namespace in await cluster.opted_in():
+        for name in {secret.secret for secret in needed}:
+            found = await cluster.api.read(f"/api/v1/namespaces/{namespace.name}/secrets/{name}")
+            keys = None if found is None else frozenset(pods.mapping(found, "data"))
+            present.setdefault(namespace.name, {})[name] = keys
+    return judge_secrets(needed, present)
+
+
+def _lacking(secret: SecretKey, namespace: str, present: Mapping[str, Keys | None]) -> str | None:
+    keys = present.get(secret.secret)
+    if keys is None:
+        return f"The namespace {namespace} has no Secret {secret.secret} (key {secret.key})."
+    return None if secret.key in keys else f"The Secret {secret.secret} of {namespace} has no key {secret.key}."
+
+
+def _variables(profile: Profile) -> Iterator[Variable]:
+    for telemetry in (profile.telemetry_with_sidecar, profile.telemetry_without_sidecar):
+        yield from telemetry.variables if telemetry else ()
+    for lineage in (profile.lineage_with_sidecar, profile.lineage_without_sidecar):
+        yield from lineage.credentials if lineage else ()

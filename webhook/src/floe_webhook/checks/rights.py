@@ -1,0 +1,187 @@
+"""Rights: those of whoever checks, those of the webhook's service account, those that an installation needs.
+
+The API server answers for each (SelfSubjectAccessReview, SubjectAccessReview); roles are never read, because another
+authorizer may grant what no role does.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from floe_certs.api import RefusedError
+from floe_webhook import pod as pods
+from floe_webhook.checks.cluster import Cluster, MissingError, Names
+from floe_webhook.checks.results import Check, Finding, failed, or_ok, warning
+
+_AUTHORIZATION = "/apis/authorization.k8s.io/v1"
+
+
+@dataclass(frozen=True, slots=True)
+class Right:
+    """A verb on a resource.
+
+    Attributes:
+        verb: As RBAC calls it.
+        resource: With its group behind a dot, e.g. `leases.coordination.k8s.io`.
+        namespace: Empty for all namespaces and for what has none.
+        name: Of one object; empty for all.
+        why: What is missing without it.
+    """
+
+    verb: str
+    resource: str
+    namespace: str = ""
+    name: str = ""
+    why: str = ""
+
+    def __str__(self) -> str:
+        """As a person says it."""
+        named = f" {self.name}" if self.name else ""
+        return f"{self.verb} {self.resource}{named}{f' in {self.namespace}' if self.namespace else ''}"
+
+    @property
+    def attributes(self) -> dict[str, str]:
+        """`resourceAttributes` of an access review."""
+        resource, _, group = self.resource.partition(".")
+        resource, _, subresource = resource.partition("/")
+        found = {
+            "verb": self.verb,
+            "group": group,
+            "resource": resource,
+            "subresource": subresource,
+            "namespace": self.namespace,
+            "name": self.name,
+        }
+        return {key: value for key, value in found.items() if value}
+
+
+def of_the_checks(names: Names, namespace: str) -> list[Right]:
+    """What `floe check` reads; `namespace` is where it makes its dry run."""
+    own = names.namespace
+    return [
+        Right("get", "mutatingwebhookconfigurations.admissionregistration.k8s.io", name=names.release),
+        Right("list", "namespaces"),
+        Right("list", "nodes"),
+        Right("list", "pods"),
+        Right("create", "pods", namespace),
+        Right("get", "deployments.apps", own, names.webhook),
+        Right("get", "configmaps", own, names.manifest),
+        Right("get", "secrets", own, names.secret),
+        Right("list", "resourcequotas"),
+        Right("list", "networkpolicies.networking.k8s.io"),
+        Right("create", "subjectaccessreviews.authorization.k8s.io"),
+    ]
+
+
+def of_the_webhook(names: Names) -> list[Right]:
+    """What the webhook's service account needs to renew certificates and to be ready (docs/certificates.md)."""
+    own, configurations = names.namespace, "mutatingwebhookconfigurations.admissionregistration.k8s.io"
+    renewing = "certificates are not renewed"
+    return [
+        Right("get", "secrets", own, names.secret, "no replica has a certificate"),
+        Right("patch", "secrets", own, names.secret, renewing),
+        Right("get", "leases.coordination.k8s.io", own, names.webhook, "no replica leads"),
+        Right("patch", "leases.coordination.k8s.io", own, names.webhook, "no replica leads"),
+        Right("get", configurations, name=names.release, why="no replica becomes ready"),
+        Right("patch", configurations, name=names.release, why="the API server is not told whom to trust"),
+    ]
+
+
+def of_an_installation(names: Names) -> list[Right]:
+    """What `helm install` of the chart needs."""
+    namespaced = [
+        "deployments.apps",
+        "statefulsets.apps",
+        "services",
+        "serviceaccounts",
+        "configmaps",
+        "secrets",
+        "leases.coordination.k8s.io",
+        "roles.rbac.authorization.k8s.io",
+        "rolebindings.rbac.authorization.k8s.io",
+        "poddisruptionbudgets.policy",
+        "networkpolicies.networking.k8s.io",
+    ]
+    cluster_wide = [
+        "mutatingwebhookconfigurations.admissionregistration.k8s.io",
+        "clusterroles.rbac.authorization.k8s.io",
+        "clusterrolebindings.rbac.authorization.k8s.io",
+    ]
+    return [
+        *(Right("create", resource, names.namespace) for resource in namespaced),
+        *(Right("create", resource) for resource in cluster_wide),
+    ]
+
+
+def judge_own(denied: Sequence[Right], asked: int) -> list[Finding]:
+    """What whoever checks may not do: those checks are skipped."""
+    check = Check.OWN_RIGHTS
+    remedy = "The checks that need it are skipped; ask for the right, or let somebody check who has it."
+    return or_ok([warning(check, f"You may not {right}.", remedy) for right in denied], check, f"You have all {asked}.")
+
+
+def judge_webhook(denied: Sequence[Right], asked: int, account: str) -> list[Finding]:
+    """What the webhook may not do."""
+    check = Check.WEBHOOK_RIGHTS
+    remedy = "Run `helm upgrade`: the chart has the roles; see docs/certificates.md, Rights."
+    found = [failed(check, f"{account} may not {right}: {right.why}.", remedy) for right in denied]
+    return or_ok(found, check, f"{account} has all {asked} rights that it needs.")
+
+
+def judge_installation(denied: Sequence[Right], asked: int) -> list[Finding]:
+    """What whoever installs may not do."""
+    check = Check.INSTALL_RIGHTS
+    found = [failed(check, f"You may not {right}.", "Ask for it, or let somebody install who may.") for right in denied]
+    return or_ok(found, check, f"You have all {asked} rights that an installation needs.")
+
+
+async def own_rights(cluster: Cluster) -> list[Finding]:
+    """Asks about oneself."""
+    rights = of_the_checks(await _names(cluster), cluster.choices.here)
+    return judge_own(await _denied(cluster, rights), len(rights))
+
+
+async def webhook_rights(cluster: Cluster) -> list[Finding]:
+    """Asks about the webhook's service account."""
+    names = await cluster.names()
+    if not names.in_cluster:
+        raise MissingError("The webhook runs outside of the cluster.")
+    rights = of_the_webhook(names)
+    account = f"system:serviceaccount:{names.namespace}:{names.webhook}"
+    denied = await _denied(cluster, rights, account=account, namespace=names.namespace)
+    return judge_webhook(denied, len(rights), account)
+
+
+async def install_rights(cluster: Cluster) -> list[Finding]:
+    """Asks about oneself, before an installation."""
+    rights = of_an_installation(await _names(cluster))
+    return judge_installation(await _denied(cluster, rights), len(rights))
+
+
+async def _names(cluster: Cluster) -> Names:
+    try:
+        return await cluster.names()
+    except RefusedError:  # told by the check of the configuration; here the usual names do
+        choices = cluster.choices
+        return Names(choices.release, choices.release_namespace or choices.here)
+
+
+async def _denied(
+    cluster: Cluster, rights: Sequence[Right], *, account: str | None = None, namespace: str = ""
+) -> list[Right]:
+    return [right for right in rights if not await _allowed(cluster, right, account, namespace)]
+
+
+async def _allowed(cluster: Cluster, right: Right, account: str | None, namespace: str) -> bool:
+    kind = "SubjectAccessReview" if account else "SelfSubjectAccessReview"
+    groups = ["system:serviceaccounts", f"system:serviceaccounts:{namespace}", "system:authenticated"]
+    subject = {"user": account, "groups": groups} if account else {}
+    path = f"{_AUTHORIZATION}/{kind.lower()}s"
+    body = {
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": kind,
+        "spec": {"resourceAttributes": right.attributes} | subject,
+    }
+    answer = await cluster.api("POST", path, body=body)
+    if answer.status != 201:  # noqa: PLR2004 - 201 Created
+        raise RefusedError(f"POST {path}: {answer.status} {pods.text(answer.document, 'reason')}")
+    return pods.mapping(answer.document, "status").get("allowed") is True

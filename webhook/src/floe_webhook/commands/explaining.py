@@ -1,0 +1,91 @@
+"""What `floe explain` does: the account of pods in a file, and of a pod in a cluster."""
+
+import asyncio
+from pathlib import Path
+
+import click
+
+from floe_certs.api import RefusedError, UnreachableError
+from floe_core.errors import ConfigurationError
+from floe_core.errors import ConnectionError as FloeConnectionError
+from floe_webhook import pod as pods
+from floe_webhook.checks.cluster import Cluster, MissingError
+from floe_webhook.commands.options import ClusterOptions
+from floe_webhook.commands.reading import injection_of, read_documents
+from floe_webhook.commands.session import opened
+from floe_webhook.explanation import explain
+from floe_webhook.pod import Document
+from floe_webhook.profile import Profile
+from floe_webhook.reload import read_profile
+from floe_webhook.stored_pod import StoredPod, account
+
+_PREFIXES = ("pod/", "pods/", "po/")
+
+
+def explain_file(filename: str, manifest_file: Path, namespace_label: str) -> None:
+    """Writes the account of each pod in a file."""
+    file = read_documents(filename)
+    profile = read_profile(manifest_file)
+    for notice in profile.notices:
+        click.echo(notice, err=True)
+    for pod in file.pods():
+        injection = injection_of(file, pod, profile, namespace_label)
+        for line in explain(pod.title, injection.plan):
+            click.echo(line)
+
+
+def explain_pod(pod: str, namespace: str | None, options: ClusterOptions, manifest_file: Path | None) -> None:
+    """Writes the account of a pod in a cluster.
+
+    Raises:
+        ConfigurationError: There is no such pod, or no way to the cluster.
+    """
+    for line in asyncio.run(_told(_name_of(pod), namespace, options, manifest_file)):
+        click.echo(line)
+
+
+async def _told(name: str, namespace: str | None, options: ClusterOptions, manifest_file: Path | None) -> list[str]:
+    async with opened(options, manifest_file=manifest_file) as cluster:
+        home = namespace or cluster.choices.here
+        try:
+            stored = StoredPod(
+                await _pod(cluster, name, home),
+                home,
+                pods.labels(await cluster.api.read(f"/api/v1/namespaces/{home}") or {}).get(pods.INJECT_LABEL),
+            )
+            return list(account(stored, *await _profile(cluster)))
+        except RefusedError as error:
+            raise ConfigurationError(
+                f"You may not look at it: {error}", remedy="Ask for the right to get pods and namespaces."
+            ) from None
+        except UnreachableError as error:
+            raise FloeConnectionError(f"The API server gives no answer: {error}.", remedy="Try `floe check`.") from None
+
+
+async def _pod(cluster: Cluster, name: str, namespace: str) -> Document:
+    found = await cluster.api.read(f"/api/v1/namespaces/{namespace}/pods/{name}")
+    if found is None:
+        raise ConfigurationError(
+            f"There is no pod {name} in the namespace {namespace}.",
+            remedy="Give its namespace with -n; `kubectl get pods -A` lists all.",
+        )
+    return found
+
+
+async def _profile(cluster: Cluster) -> tuple[Profile | None, str]:
+    """The profile in force; without one, why."""
+    try:
+        return (await cluster.platform()).profile, ""
+    except MissingError as missing:
+        return None, str(missing)
+    except RefusedError as error:
+        return None, f"You may not read the manifest in the cluster ({error}); give it with --manifest."
+
+
+def _name_of(pod: str) -> str:
+    for prefix in _PREFIXES:
+        if pod.startswith(prefix):
+            return pod.removeprefix(prefix)
+    if "/" in pod:
+        raise click.UsageError(f"{pod} is no pod; give pod/NAME. For a workload, explain one of its pods, or -f FILE.")
+    return pod
