@@ -11,6 +11,7 @@ from floe_core.plugin_interfaces.telemetry import OTLPExporterConfig, TelemetryB
 from floe_webhook.decision import Facts
 from floe_webhook.injection import Injection, inject
 from floe_webhook.profile import Profile, compile_profile
+from floe_webhook.surroundings import Surroundings
 
 Pod = dict[str, Any]
 
@@ -151,6 +152,6 @@ def profile(
 PROFILE = profile()
 
 
-def injected(document: Pod, *, by: Profile = PROFILE, namespace: str = "sales", **options: Any) -> Injection:
+def injected(document: Pod, *, by: Profile = PROFILE, namespace: str = "sales", **surroundings: Any) -> Injection:
     """What happens to a pod that the API server is about to create in a namespace."""
-    return inject(Facts(document, namespace, None), by, **options)
+    return inject(Facts(document, namespace, None, Surroundings(**surroundings)), by)

@@ -14,6 +14,19 @@ Namespace and pod speak through the label `floe.dev/inject`; the pod's own word 
 
 A file that a person gives to the command counts as a namespace that opted in. Beyond the labels each veto below keeps
 us out, each limit keeps the sidecar out only; all of them are looked at, so that a person sees every reason at once.
+
+What only the cluster knows comes in as `Facts.surroundings`; what is not known counts as harmless.
+
+| the cluster says                                         | injected                                 |
+|----------------------------------------------------------|------------------------------------------|
+| API server or a kubelet does not keep native sidecars    | environment only: KUBERNETES_TOO_OLD     |
+| the sidecar's image does not start                       | environment only: SIDECAR_DOES_NOT_START |
+| a ResourceQuota has too little left for the sidecar too  | environment only: QUOTA_EXCEEDED         |
+| a LimitRange does not allow the sidecar                  | environment only: LIMIT_RANGE            |
+| nothing, asked for quotas and limit ranges               | as without: LIMITS_UNSEEN is told        |
+| a credential's Secret, or its key, is missing            | as without: SECRET_MISSING, or _KEY_, told |
+
+The last two lines but one, and the last, need the sidecar as it would be: `floe_webhook.plan` decides them.
 """
 
 from collections.abc import Callable
@@ -24,6 +37,7 @@ from floe_webhook import pod as pods
 from floe_webhook.pod import Document, Placed
 from floe_webhook.ports import DEFAULT_PORTS, Ports, free_ports
 from floe_webhook.reasons import Effect, Reason
+from floe_webhook.surroundings import NOTHING_KNOWN, Surroundings
 
 YES = frozenset({"enabled", "true"})
 NO = frozenset({"disabled", "false"})
@@ -66,6 +80,7 @@ class Facts:
         pod: The raw document.
         namespace: Its namespace; empty if that is not known yet, as in a file.
         namespace_label: The namespace's label `floe.dev/inject`; None without one.
+        surroundings: What the cluster knows of it.
         labels, annotations, spec: Parts of the pod.
         containers: Its named init containers and containers, the sidecar's own included.
     """
@@ -73,6 +88,7 @@ class Facts:
     pod: Document
     namespace: str
     namespace_label: str | None
+    surroundings: Surroundings = NOTHING_KNOWN
     labels: Document = field(init=False, repr=False, compare=False)
     annotations: Document = field(init=False, repr=False, compare=False)
     spec: Document = field(init=False, repr=False, compare=False)
@@ -190,6 +206,21 @@ def port_free(facts: Facts, rules: Rules) -> Reason | None:
     return Reason.NO_FREE_PORT if free_ports(facts.containers, rules.ports) is None else None
 
 
+def native_sidecars_kept(facts: Facts, _: Rules) -> Reason | None:
+    """KEP-753: where the field is unknown it is dropped, and an init container that never ends is left."""
+    return None if facts.surroundings.native_sidecars else Reason.KUBERNETES_TOO_OLD
+
+
+def sidecar_starts(facts: Facts, _: Rules) -> Reason | None:
+    """An init container that does not start holds up the whole pod."""
+    return None if facts.surroundings.sidecar_starts else Reason.SIDECAR_DOES_NOT_START
+
+
+def limits_answered(facts: Facts, _: Rules) -> Reason | None:
+    """What has to be assumed is told."""
+    return Reason.LIMITS_UNSEEN if facts.surroundings.limits_unanswered else None
+
+
 RULES: tuple[Rule, ...] = (
     opted_in,
     namespace_excluded,
@@ -203,4 +234,7 @@ RULES: tuple[Rule, ...] = (
     sidecar_wanted,
     volume_names_free,
     port_free,
+    native_sidecars_kept,
+    sidecar_starts,
+    limits_answered,
 )

@@ -17,9 +17,9 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from floe_core.errors import Location, ValidationError
 from floe_webhook import pod as pods
-from floe_webhook.environment import KnownKeys
 from floe_webhook.owners import Owner
 from floe_webhook.patch import Operation
+from floe_webhook.surroundings import KnownKeys
 
 _INDENTED_LIST = re.compile(r"^( *)[^\s#-][^\n]*:[ ]*\n(?:[ ]*#[^\n]*\n)*\1 +- ", re.MULTILINE)
 _WIDTH = 1_000_000

@@ -23,11 +23,9 @@ from floe_webhook.attributes import (
 from floe_webhook.lineage_names import LineageNames
 from floe_webhook.pod import Document
 from floe_webhook.reasons import Reason
+from floe_webhook.surroundings import KnownKeys
 from floe_webhook.targets import LineageTarget, TelemetryTarget
 from floe_webhook.variables import Variable, from_field, plain
-
-KnownKeys = Mapping[tuple[str, str], AbstractSet[str]]
-"""Keys of ConfigMaps and Secrets, by (`configMapRef` or `secretRef`, name), as far as they are known."""
 
 RESOURCE_ATTRIBUTES = "OTEL_RESOURCE_ATTRIBUTES"
 SERVICE_NAME = "OTEL_SERVICE_NAME"

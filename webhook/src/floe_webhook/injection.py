@@ -11,8 +11,6 @@ from floe_webhook import __version__
 from floe_webhook import pod as pods
 from floe_webhook.additions import json_text
 from floe_webhook.decision import Decision, Facts, Outcome
-from floe_webhook.environment import KnownKeys
-from floe_webhook.owners import Owner
 from floe_webhook.patch import Operation, operations, texts
 from floe_webhook.plan import Plan, build
 from floe_webhook.profile import Profile
@@ -38,14 +36,7 @@ class Injection:
         return found
 
 
-def inject(
-    facts: Facts,
-    profile: Profile,
-    *,
-    path: Sequence[str] = (),
-    owner: Owner | None = None,
-    known_keys: KnownKeys | None = None,
-) -> Injection:
+def inject(facts: Facts, profile: Profile, *, path: Sequence[str] = ()) -> Injection:
     """Decides, plans and writes the operations for one pod.
 
     A pod that this version has injected by this manifest is looked at again as it was before, so that containers that
@@ -56,18 +47,16 @@ def inject(
         facts: The pod and its surroundings.
         profile: The platform's.
         path: Keys that lead from the document to the pod; operations start with them.
-        owner: The workload, where the caller knows it.
-        known_keys: Keys of ConfigMaps and Secrets that the caller has seen.
     """
     record = record_of(facts.pod) if pods.INJECTED_LABEL in facts.labels else None
     if record is None:
-        plan = build(facts, profile, owner=owner, known_keys=known_keys)
+        plan = build(facts, profile)
         return Injection(plan, _patch(texts(plan, path)))
     if (record.get("version"), record.get("profile")) != (__version__, profile.identity):
         return Injection(_none(facts, Reason.INJECTED_OTHERWISE), "")
     try:
         before = _apply(facts.pod, removal(facts.pod, record))
-        plan = build(replace(facts, pod=before), profile, owner=owner, known_keys=known_keys)
+        plan = build(replace(facts, pod=before), profile)
         nothing_to_do = plan.decision.outcome is Outcome.NONE or _apply(before, operations(plan)) == facts.pod
     except (jsonpatch.JsonPatchException, jsonpatch.JsonPointerException, TypeError, ValueError, KeyError):
         # Somebody has changed the record; what it says of the pod is not true any more.

@@ -6,20 +6,23 @@ from functools import lru_cache
 
 import orjson
 
+from floe_core.credentials import SecretKey
 from floe_webhook import __version__
 from floe_webhook import pod as pods
 from floe_webhook.additions import Addition, json_text
 from floe_webhook.attributes import identity_of
 from floe_webhook.decision import Decision, Facts, Outcome, decide
-from floe_webhook.environment import ContainerEnvironment, KnownKeys, Shared, environments
+from floe_webhook.environment import ContainerEnvironment, Shared, environments
 from floe_webhook.lineage_names import LineageNames, lineage_names
+from floe_webhook.namespace_limits import refusal
 from floe_webhook.owners import Owner, workload_of
 from floe_webhook.pod import Document
 from floe_webhook.ports import Ports, free_ports
-from floe_webhook.profile import Profile
+from floe_webhook.profile import Profile, SidecarProfile
 from floe_webhook.reasons import Reason
 from floe_webhook.selection import select
 from floe_webhook.sidecar_container import sidecar_container, volumes
+from floe_webhook.surroundings import KnownKeys, KnownSecrets
 from floe_webhook.targets import LineageTarget, local_lineage
 
 INJECTED_BY = f"floe-webhook/{__version__}"
@@ -59,25 +62,19 @@ class Plan:
     annotations: Mapping[str, str] | None = None
 
 
-def build(facts: Facts, profile: Profile, *, owner: Owner | None = None, known_keys: KnownKeys | None = None) -> Plan:
-    """Decides about a pod and plans what follows.
-
-    Args:
-        facts: The pod and its surroundings.
-        profile: The platform's.
-        owner: The workload, where the caller knows it (a file); otherwise it is read off the pod.
-        known_keys: Keys of ConfigMaps and Secrets that the caller has seen.
-    """
+def build(facts: Facts, profile: Profile) -> Plan:
+    """Decides about a pod and plans what follows."""
     decision = decide(facts, profile.rules)
     if decision.outcome is Outcome.NONE:
         return Plan(facts.pod, decision)
-    reasons = list(decision.reasons)
     pod = facts.pod
     ports = free_ports(facts.containers, profile.rules.ports)
-    sidecar = profile.sidecar if decision.outcome is Outcome.FULL else None
-    if sidecar is not None and ports is not None and ports != sidecar.ports:
+    decision, container = _with_sidecar(facts, profile, decision, ports)
+    reasons = list(decision.reasons)
+    sidecar = profile.sidecar if container is not None else None
+    if sidecar is not None and ports != sidecar.ports:
         reasons.append(Reason.PORT_MOVED)
-    shared, names = _shared(facts, profile, ports if sidecar else None, owner, known_keys or {})
+    shared, names = _shared(facts, profile, ports if sidecar else None)
     reasons += names.reasons if names else ()
     chosen, told = select(facts.containers, facts.annotations, profile.containers)
     reasons += told
@@ -85,9 +82,10 @@ def build(facts: Facts, profile: Profile, *, owner: Owner | None = None, known_k
         return Plan(pod, Decision(Outcome.NONE, (*reasons, Reason.NO_CONTAINER_SELECTED)))
     found = environments([container.document for container in chosen], shared)
     planned = tuple(ContainerPlan(*selected, environment) for selected, environment in zip(chosen, found, strict=True))
-    reasons += [reason for container in planned for reason in container.environment.reasons]
+    reasons += [reason for one in planned for reason in one.environment.reasons]
+    if facts.surroundings.secrets:
+        reasons += _missing(_credentials(planned, sidecar), facts.surroundings.secrets)
     final = Decision(decision.outcome, tuple(dict.fromkeys(reasons)))
-    container = sidecar_container(pod, sidecar, ports) if sidecar and ports else None
     return Plan(
         pod,
         final,
@@ -102,20 +100,55 @@ def build(facts: Facts, profile: Profile, *, owner: Owner | None = None, known_k
     )
 
 
-def _shared(
-    facts: Facts, profile: Profile, ports: Ports | None, owner: Owner | None, known_keys: KnownKeys
-) -> tuple[Shared, LineageNames | None]:
+def _with_sidecar(
+    facts: Facts, profile: Profile, decision: Decision, ports: Ports | None
+) -> tuple[Decision, Addition | None]:
+    """The sidecar, if it is wanted and the namespace would not refuse the pod for it."""
+    if decision.outcome is not Outcome.FULL or profile.sidecar is None or ports is None:
+        return decision, None
+    container = sidecar_container(facts.pod, profile.sidecar, ports)
+    limits = facts.surroundings.limits
+    refused = refusal(facts.spec, container, limits) if limits is not None else None
+    if refused is None:
+        return decision, container
+    return Decision(Outcome.ENVIRONMENT_ONLY, (*decision.reasons, refused)), None
+
+
+def _credentials(planned: tuple[ContainerPlan, ...], sidecar: SidecarProfile | None) -> Iterator[SecretKey]:
+    """What the pod would read of its namespace's Secrets because of us."""
+    if sidecar is not None and sidecar.delivery.credential is not None:
+        yield sidecar.delivery.credential
+    for container in planned:
+        for variable in container.environment.variables:
+            if variable.secret is not None:
+                yield variable.secret
+
+
+def _missing(credentials: Iterator[SecretKey], secrets: KnownSecrets) -> Iterator[Reason]:
+    for credential in credentials:
+        keys = secrets.get(credential.secret, _NOT_KNOWN)
+        if keys is None:
+            yield Reason.SECRET_MISSING
+        elif keys is not _NOT_KNOWN and credential.key not in keys:
+            yield Reason.SECRET_KEY_MISSING
+
+
+_NOT_KNOWN: frozenset[str] = frozenset({""})
+
+
+def _shared(facts: Facts, profile: Profile, ports: Ports | None) -> tuple[Shared, LineageNames | None]:
     """What all containers are told alike; known from the last pod of the workload where it follows from the metadata.
 
     `ports` are the sidecar's; None without one.
     """
-    if owner is None and not known_keys:
+    owner, known_keys = facts.surroundings.owner, facts.surroundings.known_keys
+    if not known_keys:
         try:
             text = orjson.dumps(facts.pod.get("metadata"), option=_JSON_ALONE)
         except TypeError:
             text = b""  # a file's metadata, which may be more than JSON
         if 0 < len(text) <= _LONGEST_METADATA:
-            return _shared_of_workload(text, facts.namespace, profile, ports)
+            return _shared_of_workload(text, facts.namespace, profile, ports, owner)
     return _shared_of(facts.pod, facts.namespace, profile, ports, owner=owner, known_keys=known_keys)
 
 
@@ -127,10 +160,10 @@ _LONGEST_METADATA = 4096
 
 @lru_cache(maxsize=512)
 def _shared_of_workload(
-    metadata: bytes, namespace: str, profile: Profile, ports: Ports | None
+    metadata: bytes, namespace: str, profile: Profile, ports: Ports | None, owner: Owner | None
 ) -> tuple[Shared, LineageNames | None]:
     """The same for all pods of a workload: what their names do not share, only the kubelet fills in."""
-    return _shared_of({"metadata": orjson.loads(metadata)}, namespace, profile, ports, owner=None, known_keys={})
+    return _shared_of({"metadata": orjson.loads(metadata)}, namespace, profile, ports, owner=owner, known_keys={})
 
 
 def _shared_of(

@@ -36,6 +36,10 @@ class Reason(StrEnum):
     NOTHING_TO_RELAY = "nothing_to_relay"
     NAME_TAKEN = "name_taken"
     NO_FREE_PORT = "no_free_port"
+    KUBERNETES_TOO_OLD = "kubernetes_too_old"
+    SIDECAR_DOES_NOT_START = "sidecar_does_not_start"
+    QUOTA_EXCEEDED = "quota_exceeded"
+    LIMIT_RANGE = "limit_range"
 
     PORT_MOVED = "port_moved"
     ANNOTATION_INVALID = "annotation_invalid"
@@ -53,6 +57,9 @@ class Reason(StrEnum):
     PARENT_IS_USERS = "parent_is_users"
     AIRFLOW_LINEAGE_IS_USERS = "airflow_lineage_is_users"
     OUR_NAME_TAKEN = "our_name_taken"
+    LIMITS_UNSEEN = "limits_unseen"
+    SECRET_MISSING = "secret_missing"  # noqa: S105 - a reason's code
+    SECRET_KEY_MISSING = "secret_key_missing"  # noqa: S105 - a reason's code
 
     @property
     def effect(self) -> Effect:
@@ -163,6 +170,26 @@ _TEXTS: dict[Reason, tuple[Effect, str, str]] = {
         "The pod's containers declare all ports that the sidecar could take.",
         "Set injection.sidecar.port and injection.sidecar.health_port in the manifest.",
     ),
+    Reason.KUBERNETES_TOO_OLD: (
+        _PART,
+        "The API server or a node's kubelet does not keep native sidecars; the pod would hang before it starts.",
+        "Upgrade API server and nodes to Kubernetes 1.29 or later, and leave the gate SidecarContainers on.",
+    ),
+    Reason.SIDECAR_DOES_NOT_START: (
+        _PART,
+        "The sidecar's image cannot be pulled or its container crashes; a pod with it would not start.",
+        "Look at the sidecar of a pod that hangs, or at the probe pod; set injection.sidecar.image to one that runs.",
+    ),
+    Reason.QUOTA_EXCEEDED: (
+        _PART,
+        "The sidecar's requests or limits do not fit what a ResourceQuota of the namespace has left.",
+        "Raise the quota, or lower injection.sidecar.resources.",
+    ),
+    Reason.LIMIT_RANGE: (
+        _PART,
+        "A LimitRange of the namespace does not allow the sidecar's requests or limits, or the pod's with them.",
+        "Set injection.sidecar.resources within the range, or change the range.",
+    ),
     Reason.PORT_MOVED: (
         _TOLD,
         "A container declares one of the sidecar's ports; the sidecar takes the next free one.",
@@ -242,5 +269,20 @@ _TEXTS: dict[Reason, tuple[Effect, str, str]] = {
         _TOLD,
         "The container defines a variable that ours would have to refer to; what depends on it is left out.",
         "Rename the variable (FLOE_… and the names under credentials: in the manifest are ours).",
+    ),
+    Reason.LIMITS_UNSEEN: (
+        _TOLD,
+        "The namespace's ResourceQuotas and LimitRanges could not be looked at; it is assumed that the sidecar fits.",
+        "Let the webhook get and list resourcequotas and limitranges, or look at the API server's answering times.",
+    ),
+    Reason.SECRET_MISSING: (
+        _TOLD,
+        "A Secret of a credential does not exist in the pod's namespace; the pod starts and sends without it.",
+        "Create the Secret that the manifest names under credentials: in the namespace (floe check names it).",
+    ),
+    Reason.SECRET_KEY_MISSING: (
+        _TOLD,
+        "A credential's Secret lacks the key that the manifest names; the pod starts and sends without it.",
+        "Add the key to the Secret, or name the right one under credentials: in the manifest.",
     ),
 }

@@ -5,7 +5,6 @@ There is no startup and no readiness probe: a native sidecar's readiness counts 
 keep a pod from starting (injection.md §3, 5).
 """
 
-import re
 from collections.abc import Mapping
 from enum import Enum
 from functools import lru_cache
@@ -17,6 +16,7 @@ from floe_webhook.additions import Addition
 from floe_webhook.pod import Document
 from floe_webhook.ports import Ports
 from floe_webhook.profile import SidecarProfile
+from floe_webhook.quantities import quantity
 from floe_webhook.targets import CREDENTIALS_DIRECTORY
 
 SPOOL_DIRECTORY = "/var/run/floe/spool"
@@ -27,9 +27,6 @@ _SERVICE_ACCOUNT_DIRECTORY = "/var/run/secrets/kubernetes.io/serviceaccount"
 _GRACE_SECONDS = 30
 _GRACE_MARGIN_SECONDS = 5
 _DEFAULT_FILE_MODE = 0o644
-_UNITS = {
-    "": 1, "m": 1e-3, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40,
-}  # fmt: skip
 
 
 def sidecar_container(pod: Document, sidecar: SidecarProfile, ports: Ports) -> Addition:
@@ -133,15 +130,6 @@ def _has_equal_requests(container: Document) -> bool:
         if not limit or quantity(requests.get(resource, limits[resource])) != limit:
             return False
     return True
-
-
-def quantity(value: object) -> float | None:
-    """A Kubernetes quantity as a number; None if it is none."""
-    match = re.fullmatch(r"([0-9.]+)(m|k|M|G|T|Ki|Mi|Gi|Ti)?", str(value))
-    try:
-        return float(match[1]) * _UNITS[match[2] or ""] if match else None
-    except ValueError:
-        return None
 
 
 def _environment(sidecar: SidecarProfile, ports: Ports, shutdown_seconds: float) -> list[Mapping[str, Any]]:

@@ -23,6 +23,13 @@ class Variable:
     source: str
 
     @property
+    def secret(self) -> SecretKey | None:
+        """The Secret and key that it comes from; None if it comes from elsewhere."""
+        source = self.entry.get("valueFrom", {})
+        found = source.get("secretKeyRef")
+        return SecretKey(found["name"], found["key"]) if found else None
+
+    @property
     def shown(self) -> str:
         """Its value as a person wants to read it; a Secret is named, never its content."""
         if "value" in self.entry:

@@ -11,7 +11,6 @@ from floe_core.plugin_interfaces.lineage import OpenLineageTransport
 from floe_webhook.attributes import image_version
 from floe_webhook.decision import Facts
 from floe_webhook.environment import environment_for, environments
-from floe_webhook.owners import owner_of
 from floe_webhook.plan import _shared
 from floe_webhook.profile import Profile
 from floe_webhook.reasons import Reason
@@ -302,7 +301,7 @@ def test_without_backends_nothing_is_written_about_them() -> None:
 
 @given(pods())
 def test_the_quick_way_for_many_containers_is_the_long_way(document: dict[str, Any]) -> None:
-    shared, _ = _shared(Facts(document, "sales", None), PROFILE, PROFILE.rules.ports, owner_of(document), {})
+    shared, _ = _shared(Facts(document, "sales", None), PROFILE, PROFILE.rules.ports)
     found = [*document["spec"]["containers"], {"name": "last", "image": "a:1"}]
     assert environments(found, shared) == [environment_for(entry, shared) for entry in found]
 

@@ -11,8 +11,9 @@ import orjson
 import pytest
 from hypothesis import given, settings
 
+from floe_webhook.quantities import quantity
 from floe_webhook.removal import record_of, removal
-from floe_webhook.sidecar_container import is_guaranteed, quantity
+from floe_webhook.sidecar_container import is_guaranteed
 from webhook.tests.builders import PROFILE, injected, profile
 from webhook.tests.kubelet import environment
 from webhook.tests.strategies import pods
