@@ -39,7 +39,23 @@ def reasons_page() -> str:
     return page()
 
 
+def chart_schema() -> str:
+    """charts/floe-injector/values.schema.json, from its source and the manifest's models."""
+    from tools.chart import values_schema  # noqa: PLC0415 - keeps the list of pages quick
+
+    return values_schema()
+
+
+def chart_readme() -> str:
+    """charts/floe-injector/README.md, from the values and their schema."""
+    from tools.chart import readme  # noqa: PLC0415 - keeps the list of pages quick
+
+    return readme()
+
+
 PAGES: list[tuple[str, Callable[[], str]]] = [
+    ("charts/floe-injector/values.schema.json", chart_schema),
+    ("charts/floe-injector/README.md", chart_readme),  # after the schema, which it reads
     ("docs/manifest.md", manifest_page),
     ("docs/reasons.md", reasons_page),
     ("docs/requirements.md", requirements_page),

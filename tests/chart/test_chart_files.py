@@ -1,0 +1,76 @@
+"""The chart's files as they lie there: what is generated is fresh; values, templates and metrics use the same names."""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from floe_webhook.following_metrics import FollowingMetrics
+from floe_webhook.metrics import Metrics
+from tools.chart import CHART, defaults, readme, values_schema
+
+pytestmark = pytest.mark.requirement("HOUSE-8")
+
+TEMPLATES = sorted((CHART / "templates").rglob("*.*"))
+ALL_TEMPLATES = "".join(path.read_text(encoding="utf-8") for path in TEMPLATES)
+
+
+def test_the_schema_is_the_one_of_its_source_and_of_the_manifests_models() -> None:
+    assert (CHART / "values.schema.json").read_text(encoding="utf-8") == values_schema(), "run `make docs`"
+
+
+def test_the_readme_is_the_one_of_the_values_and_their_schema() -> None:
+    assert (CHART / "README.md").read_text(encoding="utf-8") == readme(), "run `make docs`"
+
+
+def test_every_value_is_used_by_a_template() -> None:
+    words = set(re.findall(r"[A-Za-z]+", ALL_TEMPLATES))
+
+    assert {name for name in _names(defaults()) if name not in words} == set()
+
+
+def _names(values: Mapping[str, Any]) -> Iterator[str]:
+    for name, value in values.items():
+        yield name
+        # Below these everything is copied as it is.
+        if isinstance(value, dict) and name not in {"manifest", "resources", "labels"}:
+            yield from _names(value)
+
+
+@pytest.mark.parametrize(
+    "path", [path for path in TEMPLATES if path.suffix == ".yaml"], ids=lambda path: str(path.relative_to(CHART))
+)
+def test_every_rendered_object_has_the_common_labels(path: Any) -> None:
+    text = path.read_text(encoding="utf-8")
+    objects = len(re.findall(r"^kind: ", text, re.MULTILINE))
+    labelled = len(re.findall(r'^  labels:\n    {{- (include "floe.labels"|\$labels)', text, re.MULTILINE))
+
+    assert objects == labelled > 0
+
+
+@pytest.mark.requirement("FP-10")
+def test_no_template_names_a_ca_bundle() -> None:
+    without_comments = re.sub(r"#.*|{{- /\*.*?\*/ -?}}", "", ALL_TEMPLATES, flags=re.DOTALL)
+
+    assert "caBundle:" not in without_comments
+
+
+@pytest.mark.requirement("CC-1.4")
+@pytest.mark.parametrize("file", ["templates/metrics/alerts.yaml", "dashboards/floe-injector.json"])
+def test_alerts_and_panels_ask_for_metrics_that_the_webhook_has(file: str) -> None:
+    metrics = Metrics()
+    FollowingMetrics(metrics.registry)
+
+    asked = set(re.findall(r"floe_webhook_\w+", (CHART / file).read_text(encoding="utf-8")))
+    told = set(re.findall(r"^# HELP (\w+)", metrics.text().decode(), re.MULTILINE))
+
+    assert {name.removesuffix("_bucket") for name in asked} <= told
+
+
+def test_the_chart_and_the_images_have_one_version() -> None:
+    chart = YAML(typ="safe", pure=True).load(CHART / "Chart.yaml")
+
+    assert chart["version"] == chart["appVersion"]
+    assert f"floe-sidecar:{chart['appVersion']}" in values_schema()
