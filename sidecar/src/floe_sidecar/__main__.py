@@ -21,8 +21,9 @@ def main() -> int:
     with lean_imports(tls=any(url.startswith("https:") for url in (settings.lineage_url, settings.gateway_url))):
         import asyncio  # noqa: PLC0415
 
+        from floe_sidecar.assembly import StartError  # noqa: PLC0415
         from floe_sidecar.logs import start_logging  # noqa: PLC0415
-        from floe_sidecar.service import StartError, serve  # noqa: PLC0415
+        from floe_sidecar.service import serve  # noqa: PLC0415
     start_logging(settings.log_level)
     try:
         asyncio.run(serve(settings))

@@ -19,40 +19,30 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from floe_sidecar.assembly import StartError, application, destination, handover, limits, server
 from floe_sidecar.control import Control
-from floe_sidecar.credentials import ApiKey
-from floe_sidecar.delivery import Delivery, Limits
-from floe_sidecar.destinations import Backend, Console, Destination
+from floe_sidecar.delivery import Delivery
 from floe_sidecar.ending import Ending, tell
 from floe_sidecar.events import digest
 from floe_sidecar.footprint import give_large_blocks_back, settle_memory, use_small_threads
-from floe_sidecar.handover import Handover
 from floe_sidecar.health import Health
-from floe_sidecar.http import Bounds, Handler, Server
+from floe_sidecar.http import Server
 from floe_sidecar.locks import FolderInUseError, lock
 from floe_sidecar.logs import log
 from floe_sidecar.metrics import Metrics
 from floe_sidecar.orders import SpoolFullError, SpoolUnavailableError
-from floe_sidecar.receiver import Receiver, fault
 from floe_sidecar.records import Opening, Record
-from floe_sidecar.retries import Backoff
 from floe_sidecar.runs import ENDS, OpenRun, abort
 from floe_sidecar.settings import Role, Settings, Variable
 from floe_sidecar.spool import Spool
 from floe_sidecar.writer import Writer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from floe_sidecar.upkeep import Order, Outcome
 
 _RUNS_AT_ONCE = 256
 _CLOSING_SHARE = 0.15
 """Part of the shutdown time that is kept for answering and closing, at most a second."""
-
-
-class StartError(Exception):
-    """The sidecar cannot start; the message says what to do."""
 
 
 class Sidecar:
@@ -72,22 +62,14 @@ class Sidecar:
             on_commit=self._count_commit,
             on_opening=self._count_opening,
         )
-        self.destination = _destination(settings)
-        self.delivery = Delivery(self.writer, self.destination, _limits(settings), self.metrics, clock=clock)
-        self._handover = _handover(settings, self.writer, self.metrics) if settings.gateway_url else None
+        self.destination = destination(settings)
+        self.delivery = Delivery(self.writer, self.destination, limits(settings), self.metrics, clock=clock)
+        self._handover = handover(settings, self.writer, self.metrics)
         patience = settings.gateway_after_seconds
         self._ending = Ending(self.delivery, self._handover, patience_seconds=patience, clock=clock)
         # A pod that has no sidecar may go on when the gateway ends.
         self._closes_runs = settings.abort_open_runs and not is_gateway
-        receiver = Receiver(
-            self.writer,
-            self.metrics,
-            redaction=settings.redaction,
-            follow_runs=self._closes_runs,
-            batch_max_events=settings.batch_max_events,
-            clock=clock,
-        )
-        self.application = self._gateway(receiver) if is_gateway else self._server(receiver.receive)
+        self.application = application(settings, self.writer, self.metrics, follow_runs=self._closes_runs)
         health = Health(
             self.writer,
             self.delivery,
@@ -99,7 +81,7 @@ class Sidecar:
             wall_clock=time.time,
         )
         self._health = health
-        self.health = self._server(health.receive)
+        self.health = server(settings, self.metrics, health.receive)
         self._control = Control(self.writer, self.directory, changed=self._changed_by_hand)
         self._lock: int | None = None
 
@@ -150,7 +132,8 @@ class Sidecar:
         await self._ending.empty(within_seconds=deadline - time.monotonic() - reserve)
         # A native sidecar is terminated last (KEP-753): nothing can come any more that would end a run by itself.
         await self.application.close(within_seconds=reserve / 2)
-        if self._closes_runs and await self._close_open_runs():
+        closed = await self._close_open_runs() if self._closes_runs else 0
+        if closed or self.writer.level.events:  # what came while the rest was handed over
             await self._ending.empty(within_seconds=max(reserve / 2, deadline - time.monotonic()))
 
     def _say_goodbye(self) -> None:
@@ -201,37 +184,6 @@ class Sidecar:
         await self.writer.stop()
         if self._lock is not None:
             os.close(self._lock)
-
-    def _gateway(self, receiver: Receiver) -> Server:
-        from floe_sidecar.gateway import Gateway  # noqa: PLC0415 - no sidecar needs it
-        from floe_sidecar.parcels import ENVELOPE_BYTES  # noqa: PLC0415 - as above
-
-        settings = self.settings
-        assert settings.gateway_key_file is not None  # noqa: S101 - settings of this role have one
-        gateway = Gateway(
-            receiver,
-            self.metrics,
-            key_file=settings.gateway_key_file,
-            batch_max_events=settings.batch_max_events,
-            clock=asyncio.get_running_loop().time,
-            wall_clock=time.time,
-        )
-        return self._server(gateway.receive, admits=gateway.admits, envelope_bytes=ENVELOPE_BYTES)
-
-    def _server(
-        self, handler: Handler, *, admits: Callable[[str], bool] | None = None, envelope_bytes: int = 0
-    ) -> Server:
-        settings = self.settings
-        bounds = Bounds(
-            body_max_bytes=settings.body_max_bytes + envelope_bytes,
-            header_max_bytes=settings.header_max_bytes,
-            inflight_max_bytes=settings.inflight_max_bytes,
-            connections_max=settings.connections_max,
-            request_timeout_seconds=settings.request_timeout_seconds,
-            idle_timeout_seconds=settings.idle_timeout_seconds,
-        )
-        refused = self.metrics.refused
-        return Server(handler, bounds, refused=lambda why: refused.add(value=why), fault=fault, admits=admits)
 
     def _count_commit(self, seconds: float, dropped: int) -> None:
         if seconds:
@@ -289,36 +241,3 @@ async def _listen(server: Server, host: str, port: int, variable: Variable) -> N
         raise StartError(
             f"{host}:{port} cannot be listened on ({error.strerror}); give a free port with {variable}"
         ) from None
-
-
-def _destination(settings: Settings) -> Destination:
-    if not settings.lineage_url:
-        return Console()
-    clock = asyncio.get_running_loop().time
-    try:
-        return Backend(settings, ApiKey(settings.lineage_api_key_file, settings.lineage_api_key, clock=clock))
-    except OSError as error:  # ssl's errors are among them
-        raise _unreadable(settings.lineage_ca_file, Variable.LINEAGE_CA_FILE, error) from None
-
-
-def _handover(settings: Settings, writer: Writer, metrics: Metrics) -> Handover:
-    try:
-        return Handover(settings, writer, metrics, clock=asyncio.get_running_loop().time)
-    except OSError as error:
-        raise _unreadable(settings.gateway_ca_file, Variable.GATEWAY_CA_FILE, error) from None
-
-
-def _unreadable(file: Path | None, variable: Variable, error: OSError) -> StartError:
-    return StartError(
-        f"{file} cannot be read as PEM certificates ({error.strerror or error}); "
-        f"give the authorities' file with {variable}"
-    )
-
-
-def _limits(settings: Settings) -> Limits:
-    return Limits(
-        concurrency=settings.lineage_concurrency,
-        backoff=Backoff(settings.retry_base_seconds, settings.retry_cap_seconds),
-        retry_after_cap_seconds=settings.retry_after_cap_seconds,
-        poison_attempts=settings.poison_attempts,
-    )

@@ -121,6 +121,8 @@ def test_with_the_gateway_away_too_the_rest_stays_and_is_told_within_the_time(tm
         "unsent_events": 3,
     }
     assert left["unsent_bytes"] > 0
+    page = (Path(__file__).parents[3] / "docs" / "gateway.md").read_text()
+    assert all(f"`{name}`" in page for name in left)
     assert left["gateway_failure"].startswith("no answer: Connect call failed")
 
 

@@ -1,0 +1,121 @@
+"""Parts of a relay, made from its settings: where events come in, and where they go."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from floe_sidecar.credentials import ApiKey
+from floe_sidecar.delivery import Limits
+from floe_sidecar.destinations import Backend, Console, Destination
+from floe_sidecar.handover import Handover
+from floe_sidecar.http import Bounds, Handler, Server
+from floe_sidecar.metrics import Metrics
+from floe_sidecar.receiver import Receiver, fault
+from floe_sidecar.retries import Backoff
+from floe_sidecar.settings import Role, Settings, Variable
+from floe_sidecar.writer import Writer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class StartError(Exception):
+    """The sidecar cannot start; the message says what to do."""
+
+
+def application(settings: Settings, writer: Writer, metrics: Metrics, *, follow_runs: bool) -> Server:
+    """Where lineage comes in: from the pod itself, or in a gateway from everybody with a token."""
+    clock = asyncio.get_running_loop().time
+    receiver = Receiver(
+        writer,
+        metrics,
+        redaction=settings.redaction,
+        follow_runs=follow_runs,
+        batch_max_events=settings.batch_max_events,
+        clock=clock,
+    )
+    if settings.role is not Role.GATEWAY:
+        return server(settings, metrics, receiver.receive)
+    from floe_sidecar.gateway import Gateway  # noqa: PLC0415 - no sidecar needs it
+    from floe_sidecar.parcels import ENVELOPE_BYTES  # noqa: PLC0415 - as above
+
+    assert settings.gateway_key_file is not None  # noqa: S101 - settings of this role have one
+    gateway = Gateway(
+        receiver,
+        metrics,
+        key_file=settings.gateway_key_file,
+        batch_max_events=settings.batch_max_events,
+        clock=clock,
+        wall_clock=time.time,
+    )
+    return server(settings, metrics, gateway.receive, admits=gateway.admits, envelope_bytes=ENVELOPE_BYTES)
+
+
+def server(
+    settings: Settings,
+    metrics: Metrics,
+    handler: Handler,
+    *,
+    admits: Callable[[str], bool] | None = None,
+    envelope_bytes: int = 0,
+) -> Server:
+    """A port with the bounds that the settings give; a body may have an envelope beside."""
+    bounds = Bounds(
+        body_max_bytes=settings.body_max_bytes + envelope_bytes,
+        header_max_bytes=settings.header_max_bytes,
+        inflight_max_bytes=settings.inflight_max_bytes,
+        connections_max=settings.connections_max,
+        request_timeout_seconds=settings.request_timeout_seconds,
+        idle_timeout_seconds=settings.idle_timeout_seconds,
+    )
+    refused = metrics.refused
+    return Server(handler, bounds, refused=lambda why: refused.add(value=why), fault=fault, admits=admits)
+
+
+def destination(settings: Settings) -> Destination:
+    """Where events go.
+
+    Raises:
+        StartError: A file that it needs cannot be read.
+    """
+    if not settings.lineage_url:
+        return Console()
+    clock = asyncio.get_running_loop().time
+    try:
+        return Backend(settings, ApiKey(settings.lineage_api_key_file, settings.lineage_api_key, clock=clock))
+    except OSError as error:  # ssl's errors are among them
+        raise _unreadable(settings.lineage_ca_file, Variable.LINEAGE_CA_FILE, error) from None
+
+
+def handover(settings: Settings, writer: Writer, metrics: Metrics) -> Handover | None:
+    """The road to the gateway, if there is one.
+
+    Raises:
+        StartError: A file that it needs cannot be read.
+    """
+    if not settings.gateway_url:
+        return None
+    try:
+        return Handover(settings, writer, metrics, clock=asyncio.get_running_loop().time)
+    except OSError as error:
+        raise _unreadable(settings.gateway_ca_file, Variable.GATEWAY_CA_FILE, error) from None
+
+
+def _unreadable(file: Path | None, variable: Variable, error: OSError) -> StartError:
+    return StartError(
+        f"{file} cannot be read as PEM certificates ({error.strerror or error}); "
+        f"give the authorities' file with {variable}"
+    )
+
+
+def limits(settings: Settings) -> Limits:
+    """How hard the backend is tried."""
+    return Limits(
+        concurrency=settings.lineage_concurrency,
+        backoff=Backoff(settings.retry_base_seconds, settings.retry_cap_seconds),
+        retry_after_cap_seconds=settings.retry_after_cap_seconds,
+        poison_attempts=settings.poison_attempts,
+    )
