@@ -32,7 +32,7 @@ class Trial:
 
 def judge_trial(trial: Trial) -> Finding:
     """What became of the pod."""
-    where = f"{trial.road} in the namespace {trial.namespace}"
+    where = f"{trial.road}, in the namespace {trial.namespace},"
     if trial.answer.status not in _CREATED:
         reason = pods.text(trial.answer.document, "message") or str(trial.answer.status)
         return skipped(_CHECK, f"The API server does not let a pod {where} be created: {reason}")
@@ -63,7 +63,7 @@ async def _tried(cluster: Cluster, namespace: str, *, said_by_pod: bool) -> Tria
         query={"dryRun": "All"},
         body=_trial_pod(namespace, {pods.INJECT_LABEL: "enabled"} if said_by_pod else {}),
     )
-    return Trial("that opts in by itself" if said_by_pod else "that its namespace opts in", namespace, answer)
+    return Trial("with a label of its own" if said_by_pod else "without a label of its own", namespace, answer)
 
 
 def _trial_pod(namespace: str, labels: dict[str, str]) -> Document:

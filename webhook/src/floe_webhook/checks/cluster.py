@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 from floe_core.errors import FloeError
 from floe_core.manifest import Manifest, read_manifest
@@ -35,11 +36,13 @@ class Names:
 
     Attributes:
         namespace: The release's own.
-        in_cluster: Whether the webhook is a Service of the cluster rather than a URL.
+        url_host: Host of the webhook's URL, if the API server calls it by one; None for its Service.
+        in_cluster: Whether its other objects are to be found in the cluster.
     """
 
     release: str
     namespace: str
+    url_host: str | None = None
     in_cluster: bool = True
 
     @property
@@ -60,7 +63,7 @@ class Names:
     @property
     def server_name(self) -> str:
         """What the API server calls the webhook in its TLS handshake."""
-        return f"{self.webhook}.{self.namespace}.svc"
+        return self.url_host or f"{self.webhook}.{self.namespace}.svc"
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,13 +149,7 @@ class Cluster:
 
     async def names(self) -> Names:
         """What the installation's objects are called."""
-        configuration = await self.configuration()
-        services = [
-            pods.mapping(entry, "clientConfig", "service") for entry in pods.entries(configuration or {}, "webhooks")
-        ]
-        told = next((pods.text(service, "namespace") for service in services if service), None)
-        namespace = self.choices.release_namespace or told or DEFAULT_NAMESPACE
-        return Names(self.choices.release, namespace, in_cluster=bool(told) or not services)
+        return names_in(await self.configuration(), self.choices)
 
     async def namespaces(self) -> Sequence[Namespace]:
         """The namespaces that carry the label `floe.dev/inject`, or those that were asked for."""
@@ -163,12 +160,24 @@ class Cluster:
         return [namespace for namespace in await self.namespaces() if namespace.opted_in]
 
     async def platform(self) -> Platform:
-        """The manifest in force, compiled as the webhook does.
+        """The manifest in force, for what goes by it.
 
         Raises:
             MissingError: There is no manifest, or none that can be used here.
         """
-        return await self._once("platform", self._platform)
+        try:
+            return await self.compiled_platform()
+        except FloeError as error:
+            raise MissingError(f"The manifest cannot be used: {error}") from None
+
+    async def compiled_platform(self) -> Platform:
+        """The manifest in force, compiled as the webhook does; its plugins have to be installed here, too.
+
+        Raises:
+            MissingError: There is no manifest.
+            FloeError: It cannot be used; says why.
+        """
+        return await self._once("platform", self._compiled)
 
     async def manifest_text(self) -> str:
         """The manifest in force.
@@ -208,18 +217,28 @@ class Cluster:
             documents = [item async for page in pages for item in page]
         return [Namespace(one) for one in documents]
 
-    async def _platform(self) -> Platform:
+    async def _compiled(self) -> Platform:
         text, names = await self.manifest_text(), await self.names()
-        try:
-            return await asyncio.to_thread(compiled, text, names.namespace)
-        except FloeError as error:
-            raise MissingError(f"The manifest cannot be used: {error}") from None
+        return await asyncio.to_thread(_compiled, text, names.namespace)
 
     async def _once(self, question: str, ask: Callable[[], Awaitable[Found]]) -> Found:
         if question not in self._asked:
             self._asked[question] = asyncio.ensure_future(_as_coroutine(ask))
         found: Found = await self._asked[question]
         return found
+
+
+def names_in(configuration: Document | None, choices: Choices) -> Names:
+    """What the objects of an installation are called: by what the person says, or else by the webhook configuration."""
+    clients = [pods.mapping(entry, "clientConfig") for entry in pods.entries(configuration or {}, "webhooks")]
+    url = next((url for client in clients if (url := pods.text(client, "url"))), "")
+    told = next((name for client in clients if (name := pods.text(client, "service", "namespace"))), None)
+    return Names(
+        choices.release,
+        choices.release_namespace or told or DEFAULT_NAMESPACE,
+        urlsplit(url).hostname,
+        in_cluster=not url or choices.release_namespace is not None,
+    )
 
 
 def _as_coroutine(ask: Callable[[], Awaitable[Found]]) -> Coroutine[Any, Any, Found]:
@@ -229,12 +248,7 @@ def _as_coroutine(ask: Callable[[], Awaitable[Found]]) -> Coroutine[Any, Any, Fo
     return asking()
 
 
-def compiled(text: str, release_namespace: str) -> Platform:
-    """A manifest's text as the webhook understands it.
-
-    Raises:
-        FloeError: It cannot be used; says why.
-    """
+def _compiled(text: str, release_namespace: str) -> Platform:
     with tempfile.TemporaryDirectory(prefix="floe-") as folder:
         file = Path(folder) / MANIFEST_KEY
         file.write_text(text, encoding="utf-8")

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from floe_core.credentials import SecretKey
 from floe_core.errors import FloeError
 from floe_webhook import pod as pods
-from floe_webhook.checks.cluster import Cluster, compiled
+from floe_webhook.checks.cluster import Cluster
 from floe_webhook.checks.results import Check, Finding, failed, or_ok, skipped, warning
 from floe_webhook.profile import Profile
 from floe_webhook.variables import Variable
@@ -36,17 +36,16 @@ def judge_secrets(needed: Sequence[SecretKey], present: Mapping[str, Mapping[str
 
 def secrets_of(profile: Profile) -> list[SecretKey]:
     """The Secrets and keys that pods are told to use by a profile, each once."""
-    delivery = profile.sidecar.delivery.credential if profile.sidecar else None
-    named = [*([delivery] if delivery else []), *(secret for one in _variables(profile) if (secret := one.secret))]
+    delivered = profile.sidecar.delivery.files.values() if profile.sidecar else ()
+    named = [*delivered, *(secret for one in _variables(profile) if (secret := one.secret))]
     return list(dict.fromkeys(named))
 
 
 async def manifest(cluster: Cluster) -> list[Finding]:
-    """Compiles the manifest as the webhook does; plugins have to be installed here, too."""
+    """Compiles the manifest as the webhook does."""
     check = Check.MANIFEST
-    text, names = await cluster.manifest_text(), await cluster.names()
     try:
-        platform = compiled(text, names.namespace)
+        platform = await cluster.compiled_platform()
     except FloeError as error:
         sentence = f"The manifest cannot be used: {error}"
         return [failed(check, sentence, "The last good one stays in force until a webhook starts anew; correct it.")]
