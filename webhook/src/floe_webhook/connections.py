@@ -17,6 +17,9 @@ HEAD_SECONDS = 5.0
 IDLE_SECONDS = 120.0
 """Between two requests. Go's client gives up a connection after 90 s: whoever closes it, it should not be us."""
 
+LINGERING_SECONDS = 0.5
+"""What comes of a body that was not read as a whole is thrown away this long, so that its sender hears the answer."""
+
 MAX_CONNECTIONS = 1_000
 """Each costs some ten KiB; an API server opens as many as it has requests at once."""
 
@@ -37,7 +40,7 @@ class Connections(web.Server):
             self._silent.discard(request.protocol)
             return await answer(request)
 
-        super().__init__(heard, access_log=None, keepalive_timeout=IDLE_SECONDS)
+        super().__init__(heard, access_log=None, keepalive_timeout=IDLE_SECONDS, lingering_time=LINGERING_SECONDS)
         self._cut = {cause: cut.labels(cause) for cause in CAUSES}
         self._head_seconds = head_seconds
         self._max_connections = max_connections
