@@ -1,0 +1,287 @@
+"""What the real helm makes of the chart: least rights, restricted pods, no surprises; over several values files."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from tests.e2e.cluster.client import Manifest
+from tests.e2e.cluster.commands import CommandError
+from tests.e2e.helm import RELEASE_NAMESPACE, VALUES, Helm
+from tests.e2e.webhook_configuration import mutating_webhook_configuration
+
+pytestmark = [pytest.mark.e2e, pytest.mark.requirement("HOUSE-8")]
+
+DEFAULTS: dict[str, Any] = {}
+EVERYTHING, LEAST = VALUES / "everything.yaml", VALUES / "least.yaml"
+FILES = sorted(VALUES.glob("*.yaml"))
+each_values_file = pytest.mark.parametrize(
+    "values", [DEFAULTS, *FILES], ids=lambda one: getattr(one, "stem", "defaults")
+)
+
+WORKLOADS = {"Deployment", "StatefulSet", "DaemonSet"}
+CLUSTER_WIDE = {
+    "ClusterRole",
+    "ClusterRoleBinding",
+    "MutatingWebhookConfiguration",
+    "Namespace",
+    "PriorityClass",
+}
+
+
+@pytest.fixture
+def helm(tmp_path: Path) -> Helm:
+    """Helm without a cluster."""
+    return Helm(tmp_path)
+
+
+def _of(objects: list[Manifest], kind: str) -> list[Manifest]:
+    return [one for one in objects if one["kind"] == kind]
+
+
+def _one(objects: list[Manifest], kind: str, name: str) -> Manifest:
+    (found,) = [one for one in _of(objects, kind) if one["metadata"]["name"] == name]
+    return found
+
+
+def _pods(objects: list[Manifest]) -> Iterator[Manifest]:
+    yield from _of(objects, "Pod")
+    for one in objects:
+        if one["kind"] in WORKLOADS:
+            yield one["spec"]["template"]
+
+
+@each_values_file
+def test_helm_finds_nothing_to_criticise(helm: Helm, values: Path | dict[str, Any]) -> None:
+    files = [f"--values={values}"] if isinstance(values, Path) else []
+
+    assert "1 chart(s) linted, 0 chart(s) failed" in helm.lint(*files)
+
+
+@pytest.mark.requirement("FP-17", "CC-3.1")
+@each_values_file
+def test_every_pod_meets_pod_security_restricted(helm: Helm, values: Path | dict[str, Any]) -> None:
+    for pod in _pods(helm.template(values)):
+        of_the_pod = pod["spec"]["securityContext"]
+        assert of_the_pod["runAsNonRoot"] is True
+        assert of_the_pod["runAsUser"] == 65532
+        assert of_the_pod["seccompProfile"] == {"type": "RuntimeDefault"}
+        for container in pod["spec"]["containers"]:
+            assert container["securityContext"] == {
+                "allowPrivilegeEscalation": False,
+                "readOnlyRootFilesystem": True,
+                "capabilities": {"drop": ["ALL"]},
+            }
+            assert container["resources"]["requests"].keys() == {"cpu", "memory"}
+            assert "memory" in container["resources"]["limits"]
+
+
+@each_values_file
+def test_only_the_webhook_gets_a_token_of_the_api_server(helm: Helm, values: Path | dict[str, Any]) -> None:
+    for pod in _pods(helm.template(values)):
+        is_webhook = pod["metadata"]["labels"]["app.kubernetes.io/component"] == "webhook"
+        assert pod["spec"]["automountServiceAccountToken"] is is_webhook
+
+
+@each_values_file
+def test_every_object_is_labelled_and_in_the_releases_namespace_or_a_listed_one(
+    helm: Helm, values: Path | dict[str, Any]
+) -> None:
+    for one in helm.template(values):
+        assert one["metadata"]["labels"]["app.kubernetes.io/managed-by"] == "Helm"
+        assert one["metadata"]["labels"]["app.kubernetes.io/instance"] == "floe-injector"
+        if one["kind"] in CLUSTER_WIDE:
+            assert "namespace" not in one["metadata"]
+        else:
+            assert one["metadata"]["namespace"] in {RELEASE_NAMESPACE, "floe-injector-test", "injector-test"} | (
+                {"sales", "finance"} if values == EVERYTHING else set()
+            )
+
+
+@each_values_file
+def test_every_selector_finds_its_own_pods_alone(helm: Helm, values: Path | dict[str, Any]) -> None:
+    objects = helm.template(values)
+    pods = {
+        pod["metadata"]["labels"]["app.kubernetes.io/component"]: pod["metadata"]["labels"] for pod in _pods(objects)
+    }
+    selecting = [one for one in objects if one["kind"] in {*WORKLOADS, "Service", "PodDisruptionBudget"}]
+
+    for one in selecting:
+        selector = one["spec"]["selector"]
+        selector = selector.get("matchLabels", selector)
+        chosen = [component for component, labels in pods.items() if selector.items() <= labels.items()]
+        assert chosen == [one["metadata"]["labels"]["app.kubernetes.io/component"]]
+
+
+@each_values_file
+def test_no_service_puts_a_setting_of_the_sidecar_into_pods(helm: Helm, values: Path | dict[str, Any]) -> None:
+    # A Service `floe-sidecar` would give each pod of its namespace FLOE_SIDECAR_PORT=tcp://….
+    for service in _of(helm.template(values), "Service"):
+        assert not service["metadata"]["name"].startswith("floe-sidecar")
+
+
+@pytest.mark.requirement("HOUSE-2", "FP-10", "FP-11")
+@each_values_file
+def test_the_configuration_is_the_one_that_was_proven_on_the_api_server(
+    helm: Helm, values: Path | dict[str, Any]
+) -> None:
+    (rendered,) = _of(helm.template(values), "MutatingWebhookConfiguration")
+    name = rendered["metadata"]["name"]
+    excluded = ["kube-system", "kube-node-lease", RELEASE_NAMESPACE, *(["ingress"] if values == EVERYTHING else [])]
+    service = {"name": f"{name}-webhook", "namespace": RELEASE_NAMESPACE, "port": 443}
+
+    expected = mutating_webhook_configuration(name, lambda path: {"service": service | {"path": path}}, excluded)
+
+    assert rendered["webhooks"] == expected["webhooks"]
+    assert rendered["metadata"]["annotations"] == {"admissions.enforcer/disabled": "true"}
+
+
+@pytest.mark.requirement("FP-10", "FP-23")
+def test_what_replicas_share_is_rendered_empty_for_its_leader_to_fill(helm: Helm) -> None:
+    objects = helm.template()
+
+    assert _one(objects, "Secret", "floe-injector-webhook-certificate").keys() & {"data", "stringData"} == set()
+    assert "spec" not in _one(objects, "Lease", "floe-injector-webhook")
+
+
+@pytest.mark.requirement("FP-10")
+def test_nothing_differs_between_two_renderings_if_the_keys_are_brought(helm: Helm) -> None:
+    values = {"gateway": {"keysSecret": "brought"}}
+
+    assert helm.template(values) == helm.template(values)
+
+
+def test_the_manifest_is_the_values_with_the_releases_own_image_and_gateway(helm: Helm) -> None:
+    rendered = _one(helm.template(EVERYTHING), "ConfigMap", "floe-injector-manifest")["data"]["floe.yaml"]
+    manifest = YAML(typ="safe", pure=True).load(rendered)
+
+    assert manifest["metadata"]["name"] == "acme-data"
+    assert manifest["injection"] == {
+        "gateway": {"url": "http://floe-injector-gateway.floe-system.svc:5055"},
+        "sidecar": {"image": "registry.example/floe-sidecar:1.2.3", "image_pull_policy": "IfNotPresent"},
+    }
+
+
+def test_the_manifests_own_words_about_the_sidecar_win(helm: Helm) -> None:
+    values = {"manifest": {"injection": {"sidecar": {"image": "mine:1", "port": 4000}}}}
+
+    rendered = _one(helm.template(values), "ConfigMap", "floe-injector-manifest")["data"]["floe.yaml"]
+
+    assert "image: mine:1" in rendered
+    assert "port: 4000" in rendered
+
+
+def test_an_image_is_named_by_its_digest_if_there_is_one(helm: Helm) -> None:
+    webhook = _one(helm.template(EVERYTHING), "Deployment", "floe-injector-webhook")["spec"]["template"]["spec"]
+
+    assert webhook["containers"][0]["image"] == "registry.example/floe-webhook@sha256:" + "a" * 64
+    assert webhook["imagePullSecrets"] == [{"name": "registry"}]
+
+
+@pytest.mark.requirement("HOUSE-7", "CC-2.3")
+def test_credentials_become_the_manifests_secrets_in_every_listed_namespace(helm: Helm) -> None:
+    secrets = [one for one in _of(helm.template(EVERYTHING), "Secret") if one["metadata"]["name"] == "floe-lineage"]
+
+    assert sorted(one["metadata"]["namespace"] for one in secrets) == ["finance", RELEASE_NAMESPACE, "sales"]
+    assert {tuple(one["data"].items()) for one in secrets} == {(("api-key", "bm90LWEtcmVhbC1rZXk="),)}
+
+
+@pytest.mark.requirement("HOUSE-7")
+def test_a_credential_that_the_manifest_does_not_know_is_refused_with_the_remedy(helm: Helm) -> None:
+    with pytest.raises(CommandError, match=r"add manifest\.credentials\.TYPO"):
+        helm.template({"credentials": {"TYPO": "x"}})
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        pytest.param({"certificates": {"source": "secret"}}, "certificates.secretName", id="a Secret without a name"),
+        pytest.param({"certificates": {"source": "cert-manager"}}, "certificates.issuerRef.name", id="no issuer"),
+        pytest.param({"monitor": {"enabled": True}}, "monitor.database.secret", id="a monitor without a database"),
+        pytest.param({"webhook": {"drainSeconds": 60}}, "terminationGracePeriodSeconds", id="killed while it drains"),
+    ],
+)
+def test_values_that_cannot_work_together_are_refused_by_name(helm: Helm, values: dict[str, Any], told: str) -> None:
+    with pytest.raises(CommandError, match=re.escape(told)):
+        helm.template(values)
+
+
+@pytest.mark.requirement("CC-2.4")
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        pytest.param({"webhok": {}}, "webhok", id="an unknown key"),
+        pytest.param({"webhook": {"replica": 2}}, "replica", id="an unknown inner key"),
+        pytest.param({"webhook": {"replicas": "2"}}, "/webhook/replicas", id="text for a number"),
+        pytest.param({"webhook": {"port": 443}}, "/webhook/port", id="a port that needs root"),
+        pytest.param({"certificates": {"source": "vault"}}, "/certificates/source", id="an unknown source"),
+        pytest.param({"certificates": {"servingLifetime": "one year"}}, "/certificates/servingLifetime", id="words"),
+        pytest.param({"gateway": {"volume": {"size": "8 GB"}}}, "/gateway/volume/size", id="no quantity"),
+        pytest.param({"fullnameOverride": "floe-sidecar"}, "/fullnameOverride", id="a name that would break pods"),
+        pytest.param({"manifest": {"injection": {"telemetri": 1}}}, "telemetri", id="an unknown key of the manifest"),
+        pytest.param({"monitor": {"contracts": {"a.txt": {}}}}, "a.txt", id="no YAML file"),
+    ],
+)
+def test_helm_refuses_what_the_schema_forbids_and_says_where(helm: Helm, values: dict[str, Any], told: str) -> None:
+    with pytest.raises(CommandError, match=re.escape(told)):
+        helm.template(values)
+
+
+def test_a_parent_chart_may_give_its_global_values(helm: Helm) -> None:
+    assert helm.template({"global": {"imageRegistry": "registry.example"}})
+
+
+@pytest.mark.requirement("FP-21", "CC-3.3")
+def test_injected_pods_of_listed_namespaces_may_reach_gateway_collector_and_names(helm: Helm) -> None:
+    policies = [
+        one for one in _of(helm.template(EVERYTHING), "NetworkPolicy") if one["spec"]["policyTypes"] == ["Egress"]
+    ]
+
+    assert [one["metadata"]["namespace"] for one in policies] == ["sales", "finance"]
+    ports = [[port["port"] for port in rule["ports"]] for rule in policies[0]["spec"]["egress"]]
+    assert ports == [[53, 53], [5055], [4317, 4318], [5000]]
+    assert policies[0]["spec"]["podSelector"] == {"matchLabels": {"floe.dev/injected": "true"}}
+
+
+@pytest.mark.requirement("FP-21")
+def test_the_webhooks_port_is_where_a_private_control_plane_reaches_it(helm: Helm) -> None:
+    objects = helm.template(LEAST)
+    (container,) = _one(objects, "Deployment", "floe-injector-webhook")["spec"]["template"]["spec"]["containers"]
+
+    assert "--port=10250" in container["args"]
+    assert {"name": "https", "containerPort": 10250} in container["ports"]
+    assert _one(objects, "Service", "floe-injector-webhook")["spec"]["ports"][0]["targetPort"] == "https"
+
+
+def test_each_optional_part_is_left_out_if_it_is_not_asked_for(helm: Helm) -> None:
+    kinds = {one["kind"] for one in helm.template(LEAST)}
+
+    assert kinds == {
+        "ClusterRole",
+        "ClusterRoleBinding",
+        "ConfigMap",
+        "Deployment",
+        "Lease",
+        "MutatingWebhookConfiguration",
+        "Namespace",  # of `helm test`
+        "Pod",
+        "Role",
+        "RoleBinding",
+        "Secret",
+        "Service",
+        "ServiceAccount",
+    }
+
+
+@pytest.mark.requirement("FP-24", "HOUSE-11")
+def test_a_replica_serves_on_long_enough_and_an_update_never_has_too_few(helm: Helm) -> None:
+    deployment = _one(helm.template(), "Deployment", "floe-injector-webhook")["spec"]
+    pod = deployment["template"]["spec"]
+
+    assert deployment["strategy"] == {"rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}}
+    assert "--drain-seconds=10" in pod["containers"][0]["args"]
+    assert pod["terminationGracePeriodSeconds"] >= 20
+    assert _one(helm.template(), "PodDisruptionBudget", "floe-injector-webhook")["spec"]["maxUnavailable"] == 1
