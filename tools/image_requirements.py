@@ -76,15 +76,17 @@ def part_of(lock: str, names: Iterable[str]) -> str:
 
 
 def _entries(lock: str) -> dict[str, str]:
-    """Each distribution's lines, by its name."""
-    found = re.findall(r"^[A-Za-z0-9].*\n(?:[ \t].*\n)*", lock, re.MULTILINE)
-    return {_name(entry): entry for entry in found}
+    """Each distribution's lines, by its name; one that has several versions, by marker, has the lines of each."""
+    entries: dict[str, str] = {}
+    for entry in re.findall(r"^[A-Za-z0-9].*\n(?:[ \t].*\n)*", lock, re.MULTILINE):
+        entries[_name(entry)] = entries.get(_name(entry), "") + entry
+    return entries
 
 
 def _parents(entry: str) -> set[str]:
     """What an entry's `# via` says that it is needed by; an input file (`-r …`) is no distribution."""
-    remark = entry.partition("# via")[2]
-    return {word for word in re.findall(r"[^\s#]+", remark) if re.fullmatch(r"[a-z0-9-]+", word)} - {"-r"}
+    remarks = " ".join(line for line in entry.splitlines() if line.lstrip().startswith("#"))
+    return {word for word in re.findall(r"[^\s#]+", remarks) if re.fullmatch(r"[a-z0-9-]+", word)} - {"-r", "via"}
 
 
 def _dependencies(room: Path) -> set[str]:

@@ -23,8 +23,11 @@ library==2.0 ; sys_platform == 'linux' \\
 other==3.0 \\
     --hash=sha256:cc
     # via -r requirements/development.in
-deep==4.0 \\
+deep==4.0 ; python_full_version < '3.12' \\
     --hash=sha256:dd
+    # via library
+deep==4.1 ; python_full_version >= '3.12' \\
+    --hash=sha256:de
     # via library
 """
 
@@ -38,10 +41,16 @@ def test_the_files_in_the_tree_are_what_the_lock_and_the_rooms_say() -> None:
 def test_a_part_has_what_is_named_and_what_that_needs_with_pins_and_hashes() -> None:
     part = part_of(LOCK, ["app"])
 
-    assert re.findall(r"^\S+", part, re.MULTILINE) == ["app==1.0", "library==2.0", "deep==4.0"]
+    assert re.findall(r"^\S+", part, re.MULTILINE) == ["app==1.0", "library==2.0", "deep==4.0", "deep==4.1"]
     assert "--hash=sha256:ab" in part
     assert "; sys_platform == 'linux'" in part
     assert "sha256:cc" not in part
+
+
+def test_a_library_with_a_version_for_each_python_comes_with_all_of_them() -> None:
+    part = part_of(LOCK, ["deep"])
+
+    assert re.findall(r"^\S+", part, re.MULTILINE) == ["deep==4.0", "deep==4.1"]
 
 
 def test_a_library_that_the_lock_lacks_is_told_with_the_remedy() -> None:
