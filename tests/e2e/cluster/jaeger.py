@@ -28,14 +28,14 @@ class Jaeger:
     grpc_address: str
     query: httpx.Client
 
-    def traces(self, service: str, timeout_seconds: float = 30.0) -> list[dict[str, Any]]:
-        """The traces of a service; waits for the first.
+    def traces(self, service: str, *, operation: str = "", timeout_seconds: float = 30.0) -> list[dict[str, Any]]:
+        """The traces of a service, or those with a span of one name; waits for the first.
 
         Raises:
             TimeoutError: None came in time.
         """
         deadline = time.monotonic() + timeout_seconds
-        while not (found := self._traces(service)):
+        while not (found := self._traces(service, operation)):
             if time.monotonic() > deadline:
                 raise TimeoutError(
                     f"Jaeger has no trace of {service!r} after {timeout_seconds:g} s; it knows {self.services()}"
@@ -51,8 +51,9 @@ class Jaeger:
         """Every trace of every service."""
         return [trace for service in self.services() for trace in self._traces(service)]
 
-    def _traces(self, service: str) -> list[dict[str, Any]]:
-        return self._get("/api/traces", service=service, limit=str(_LIMIT)) or []
+    def _traces(self, service: str, operation: str = "") -> list[dict[str, Any]]:
+        named = {"operation": operation} if operation else {}
+        return self._get("/api/traces", service=service, limit=str(_LIMIT), **named) or []
 
     def _get(self, path: str, **parameters: str) -> list[Any] | None:
         data: list[Any] | None = self.query.get(path, params=parameters).raise_for_status().json()["data"]
