@@ -99,10 +99,8 @@ class Aggregation:
     def __len__(self) -> int:
         return len(self._series)
 
-    @property
-    def is_waiting(self) -> bool:
-        """Whether anything is to be written, now or later."""
-        return any(series.waiting_since is not None for series in self._series.values())
+    def __iter__(self) -> Iterator[Series]:
+        return iter(self._series.values())
 
     def note(self, announcement: Announcement, now: float) -> bool:
         """Takes an announcement; False if there is no room for it."""

@@ -150,7 +150,11 @@ def _pod_facet(pod: Document) -> dict[str, Any]:
         "name": pods.text(metadata, "name"),
         "node": pods.text(spec, "nodeName"),
         "containers": [
-            {"name": name, "image": pods.text(container, "image"), "resources": pods.mapping(container, "resources")}
+            {
+                "name": name,
+                "image": pods.text(container, "image"),
+                "resources": dict(pods.mapping(container, "resources")),
+            }
             for _, name, container in pods.containers(pod, "containers")
         ],
     }
