@@ -116,8 +116,8 @@ def _with_sidecar(
 
 def _credentials(planned: tuple[ContainerPlan, ...], sidecar: SidecarProfile | None) -> Iterator[SecretKey]:
     """What the pod would read of its namespace's Secrets because of us."""
-    if sidecar is not None and sidecar.delivery.credential is not None:
-        yield sidecar.delivery.credential
+    if sidecar is not None:
+        yield from sidecar.delivery.files.values()
     for container in planned:
         for variable in container.environment.variables:
             if variable.secret is not None:

@@ -108,8 +108,8 @@ def compile_profile(
         with plugin_boundary(lineage.name, "get_transport_config"):
             transport = lineage.get_transport_config(environment)
         secret_of = _secrets(manifest, manifest.plugins.lineage_backend)
-        delivery = sidecar_delivery(transport, secret_of, notices)
-        lineage_alone = lineage_target(transport, injection.gateway.url, secret_of, notices)
+        delivery = sidecar_delivery(transport, injection.gateway, secret_of, notices)
+        lineage_alone = lineage_target(transport, injection.gateway, secret_of, notices)
     telemetry_alone = _telemetry(manifest, telemetry, environment, notices)
     ports = Ports(injection.sidecar.port, injection.sidecar.health_port)
     telemetry_relayed = telemetry_alone

@@ -10,6 +10,7 @@ from enum import Enum
 from functools import lru_cache
 from typing import Any
 
+from floe_core.credentials import SecretKey
 from floe_sidecar.settings import Variable as SidecarVariable
 from floe_webhook import pod as pods
 from floe_webhook.additions import Addition
@@ -53,7 +54,7 @@ def _container(sidecar: SidecarProfile, ports: Ports, shutdown_seconds: float, n
         # The API server mounts the service account's token into every container that has nothing at this path.
         {"name": pods.NO_TOKEN_VOLUME, "mountPath": _SERVICE_ACCOUNT_DIRECTORY, "readOnly": True},
     ]
-    if sidecar.delivery.credential is not None:
+    if sidecar.delivery.files:
         mounts.append({"name": pods.CREDENTIALS_VOLUME, "mountPath": CREDENTIALS_DIRECTORY, "readOnly": True})
     document = {
         "name": pods.SIDECAR_NAME,
@@ -82,20 +83,27 @@ def _container(sidecar: SidecarProfile, ports: Ports, shutdown_seconds: float, n
 
 @lru_cache(maxsize=16)
 def volumes(sidecar: SidecarProfile) -> tuple[Addition, ...]:
-    """The spool, an empty folder in the token's place, and the credential's Secret, which may be missing."""
+    """The spool, an empty folder in the token's place, and the credentials' Secrets, which may be missing."""
     found: list[dict[str, Any]] = [
         {"name": pods.SPOOL_VOLUME, "emptyDir": {"sizeLimit": sidecar.spool_size}},
         {"name": pods.NO_TOKEN_VOLUME, "emptyDir": {"sizeLimit": "1Mi"}},
     ]
-    if (credential := sidecar.delivery.credential) is not None:
-        secret = {
-            "secretName": credential.secret,
-            "items": [{"key": credential.key, "path": "lineage-api-key"}],
-            "defaultMode": _DEFAULT_FILE_MODE,
-            "optional": True,
-        }
-        found.append({"name": pods.CREDENTIALS_VOLUME, "secret": secret})
+    if sidecar.delivery.files:
+        found.append({"name": pods.CREDENTIALS_VOLUME, **_credentials(sidecar.delivery.files)})
     return tuple(Addition(volume) for volume in found)
+
+
+def _credentials(files: Mapping[str, SecretKey]) -> dict[str, Any]:
+    """The source of the volume: one Secret by itself, several projected into one folder."""
+    sources = [
+        (secret.secret, {"items": [{"key": secret.key, "path": name}], "optional": True})
+        for name, secret in files.items()
+    ]
+    if len(sources) == 1:
+        ((secret_name, source),) = sources
+        return {"secret": {"secretName": secret_name, **source, "defaultMode": _DEFAULT_FILE_MODE}}
+    projected = [{"secret": {"name": secret_name, **source}} for secret_name, source in sources]
+    return {"projected": {"sources": projected, "defaultMode": _DEFAULT_FILE_MODE}}
 
 
 def resource_needs(pod: Document) -> ResourceNeeds:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from urllib.parse import quote, urljoin, urlsplit
 
 from floe_core.credentials import SecretKey, literal_for_kubernetes, names_in, reference, to_kubernetes
-from floe_core.manifest.models import Collector
+from floe_core.manifest.models import Collector, Gateway
 from floe_core.plugin_interfaces.lineage import DEFAULT_ENDPOINT, OpenLineageTransport
 from floe_core.plugin_interfaces.telemetry import OTLPExporterConfig
 from floe_sidecar.settings import Variable as SidecarVariable
@@ -22,6 +22,8 @@ CREDENTIALS_DIRECTORY = "/var/run/floe/credentials"
 
 _TELEMETRY = "injection.telemetry"
 _LINEAGE = "plugins.lineage_backend"
+_GATEWAY = "injection.gateway"
+_GATEWAY_TOKEN = "FLOE_GATEWAY_TOKEN"  # noqa: S105 - a variable's name
 _SIGNALS = ("traces", "metrics", "logs")
 _KEY_IN_HEADERS = "${api_key}"
 
@@ -45,10 +47,14 @@ class LineageTarget:
 
 @dataclass(frozen=True, slots=True)
 class SidecarDelivery:
-    """Where a sidecar delivers to: its variables, and the credential that is mounted into it."""
+    """Where a sidecar delivers to: its variables, and the credentials that are mounted into it.
+
+    Attributes:
+        files: The credentials by their file's name in `CREDENTIALS_DIRECTORY`.
+    """
 
     variables: tuple[Variable, ...]
-    credential: SecretKey | None
+    files: Mapping[str, SecretKey]
 
 
 def collector_target(collector: Collector) -> TelemetryTarget:
@@ -96,11 +102,11 @@ def local_lineage(port: int) -> LineageTarget:
 
 
 def lineage_target(
-    transport: OpenLineageTransport, gateway: str | None, secret_of: SecretOf, notices: list[str]
+    transport: OpenLineageTransport, gateway: Gateway, secret_of: SecretOf, notices: list[str]
 ) -> LineageTarget | None:
-    """Where a pod without a sidecar sends: the gateway, or else the backend itself."""
-    if gateway is not None:
-        return _lineage(origin_of(gateway), DEFAULT_ENDPOINT, source="injection.gateway.url")
+    """Where a pod without a sidecar sends: the gateway with its namespace's token, or else the backend itself."""
+    if gateway.url is not None:
+        return _gateway_target(gateway, gateway.url)
     if transport.type != "http" or not transport.url:
         notices.append(
             f"The lineage backend's transport is {transport.type}, which pods cannot be told; only http is configured."
@@ -127,9 +133,9 @@ def lineage_target(
 
 
 def sidecar_delivery(
-    transport: OpenLineageTransport, secret_of: SecretOf, notices: list[str]
+    transport: OpenLineageTransport, gateway: Gateway, secret_of: SecretOf, notices: list[str]
 ) -> SidecarDelivery | None:
-    """What a sidecar is told about the backend; None, with a notice, where it cannot deliver to it."""
+    """What a sidecar is told about backend and gateway; None, with a notice, where it cannot deliver."""
     names = names_in([transport.auth, transport.headers])
     key = _api_key(transport)
     if transport.type != "http" or not transport.url or names_in(transport.url):
@@ -154,11 +160,17 @@ def sidecar_delivery(
         variables.append(
             plain(SidecarVariable.LINEAGE_HEADERS, literal_for_kubernetes(_json(headers)), source=_LINEAGE)
         )
-    if not names:
-        return SidecarDelivery(tuple(variables), None)
-    file = f"{CREDENTIALS_DIRECTORY}/lineage-api-key"
-    variables.append(plain(SidecarVariable.LINEAGE_API_KEY_FILE, file, source=f"credentials.{names[0]}"))
-    return SidecarDelivery(tuple(variables), secret_of(names[0]))
+    files: dict[str, SecretKey] = {}
+    if names:
+        files["lineage-api-key"] = secret_of(names[0])
+        file = f"{CREDENTIALS_DIRECTORY}/lineage-api-key"
+        variables.append(plain(SidecarVariable.LINEAGE_API_KEY_FILE, file, source=f"credentials.{names[0]}"))
+    if gateway.url is not None:
+        files["gateway-token"] = SecretKey(gateway.secret, gateway.key)
+        url, file = literal_for_kubernetes(origin_of(gateway.url)), f"{CREDENTIALS_DIRECTORY}/gateway-token"
+        variables.append(plain(SidecarVariable.GATEWAY_URL, url, source=_GATEWAY))
+        variables.append(plain(SidecarVariable.GATEWAY_TOKEN_FILE, file, source=_GATEWAY))
+    return SidecarDelivery(tuple(variables), files)
 
 
 def split_url(transport: OpenLineageTransport) -> tuple[str, str]:
@@ -175,6 +187,17 @@ def origin_of(url: str) -> str:
     """Scheme, host and port of a URL."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc}"
+
+
+def _gateway_target(gateway: Gateway, url: str) -> LineageTarget:
+    origin, token = origin_of(url), f"$({_GATEWAY_TOKEN})"
+    target = _lineage(origin, DEFAULT_ENDPOINT, source=_GATEWAY)
+    key = plain("OPENLINEAGE_API_KEY", token, source=_GATEWAY, needs=(_GATEWAY_TOKEN,))
+    transport = {"type": "http", "url": literal_for_kubernetes(origin), "endpoint": DEFAULT_ENDPOINT}
+    text = _json({**transport, "auth": {"type": "api_key", "apiKey": token}})
+    airflow = plain(target.airflow.name, text, source=_GATEWAY, needs=(_GATEWAY_TOKEN,))
+    secret = from_secret(_GATEWAY_TOKEN, SecretKey(gateway.secret, gateway.key), source=_GATEWAY)
+    return LineageTarget((secret,), (*target.client, key), airflow)
 
 
 def _otlp(endpoint: str, protocol: str, *, source: str) -> TelemetryTarget:

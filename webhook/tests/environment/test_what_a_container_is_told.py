@@ -272,7 +272,22 @@ def test_without_a_sidecar_lineage_goes_to_the_gateway_if_there_is_one() -> None
     platform = profile(injection={"gateway": {"url": "http://floe-gateway.floe:4327/"}})
     found = told(pod(hostNetwork=True), by=platform)
     assert found["OPENLINEAGE_URL"] == "http://floe-gateway.floe:4327"
-    assert not {"OPENLINEAGE_API_KEY", "LINEAGE_KEY"} & found.keys()
+    assert "LINEAGE_KEY" not in found
+    assert found["OPENLINEAGE_API_KEY"] == "<floe-gateway-token/token>"
+
+
+@pytest.mark.requirement("HOUSE-5", "HOUSE-7", "FP-12")
+def test_without_a_sidecar_the_gateways_token_comes_from_an_optional_secret_also_for_airflow() -> None:
+    platform = profile(injection={"gateway": {"url": "http://floe-gateway.floe:4327/", "secret": "tokens", "key": "t"}})
+    document = pod(hostNetwork=True, labels={"kubernetes_executor": "True"})
+    entries = {op["value"]["name"]: op["value"] for op in _entries(document, platform)}
+    assert entries["FLOE_GATEWAY_TOKEN"]["valueFrom"] == {
+        "secretKeyRef": {"name": "tokens", "key": "t", "optional": True}
+    }
+    order = list(entries)
+    assert order.index("FLOE_GATEWAY_TOKEN") < order.index("OPENLINEAGE_API_KEY")
+    transport = json.loads(entries["AIRFLOW__OPENLINEAGE__TRANSPORT"]["value"])
+    assert transport["auth"] == {"type": "api_key", "apiKey": "$(FLOE_GATEWAY_TOKEN)"}
 
 
 @pytest.mark.requirement("HOUSE-4")

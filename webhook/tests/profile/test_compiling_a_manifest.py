@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from floe_core.credentials import SecretKey
 from floe_core.errors import ConfigurationError, PluginExecutionError
 from floe_core.plugin_interfaces.lineage import OpenLineageTransport
 from floe_core.plugin_interfaces.telemetry import BasicAuth, OTLPExporterConfig
@@ -50,6 +51,24 @@ def test_the_sidecar_is_told_in_its_own_words_and_gets_its_key_as_a_file() -> No
         "optional": True,
     }
     assert all("subPath" not in mount for mount in found.sidecar["volumeMounts"])
+
+
+@pytest.mark.requirement("HOUSE-5", "HOUSE-7")
+def test_the_sidecar_is_told_of_the_gateway_and_gets_its_token_as_a_file_beside_the_key() -> None:
+    platform = profile(injection={"gateway": {"url": "http://floe-gateway.floe:5055/ignored"}})
+    found = injected(pod(), by=platform).plan
+    assert found.sidecar is not None
+    settings = Settings.from_environment({entry["name"]: entry["value"] for entry in found.sidecar["env"]})
+    assert settings.gateway_url == "http://floe-gateway.floe:5055"
+    assert str(settings.gateway_token_file) == "/var/run/floe/credentials/gateway-token"
+    assert str(settings.lineage_api_key_file) == "/var/run/floe/credentials/lineage-api-key"
+    key, token = found.volumes[-1]["projected"]["sources"]
+    assert key["secret"]["name"] == "lineage-credentials"
+    assert token["secret"] == {
+        "name": "floe-gateway-token",
+        "items": [{"key": "token", "path": "gateway-token"}],
+        "optional": True,
+    }
 
 
 @pytest.mark.requirement("HOUSE-7")
@@ -145,11 +164,7 @@ def test_a_plugins_own_secret_holds_its_credentials_by_name() -> None:
     plugins = {"lineage_backend": {"type": "some-lineage", "connection_secret_ref": "marquez"}}
     found = profile(credentials={}, plugins=plugins)
     assert found.sidecar is not None
-    assert found.sidecar.delivery.credential is not None
-    assert (found.sidecar.delivery.credential.secret, found.sidecar.delivery.credential.key) == (
-        "marquez",
-        "LINEAGE_KEY",
-    )
+    assert found.sidecar.delivery.files == {"lineage-api-key": SecretKey("marquez", "LINEAGE_KEY")}
 
 
 @pytest.mark.requirement("CC-5.1", "REQ-056")

@@ -5,7 +5,7 @@ The published JSON Schema is made from these models; `floe_core.manifest.loading
 
 from datetime import timedelta
 from enum import StrEnum
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -143,6 +143,17 @@ class Gateway(Section):
     """Where lineage goes from pods without a sidecar, and what a sidecar could not deliver at its pod's end."""
 
     url: Url | None = Field(default=None, description="Origin of the release's gateway; without it, the backend itself")
+    secret: str = Field(
+        default="floe-gateway-token", min_length=1, description="Secret of each namespace that holds its token"
+    )
+    key: str = Field(default="token", min_length=1, description="The token's key in it")
+
+
+OverridableBy = Literal[
+    "containers", "exclude-containers", "init-containers", "environment-only",
+    "sidecar-cpu-request", "sidecar-cpu-limit", "sidecar-memory-request", "sidecar-memory-limit", "sidecar-log-level",
+    "product", "domain", "environment", "tenant", "organization",
+]  # fmt: skip
 
 
 class ResourceList(Section):
@@ -167,9 +178,15 @@ class Sidecar(Section):
     """The relay in each pod."""
 
     enabled: bool = Field(default=True, description="Without it pods get the environment only")
-    image: str = Field(default="floe-sidecar:0.1.0", min_length=1, description="Image, by tag or by digest")
+    image: str = Field(default="floe-sidecar:0.1.0", pattern=r"^\S+$", description="Image, by tag or by digest")
     image_pull_policy: Literal["Always", "IfNotPresent", "Never"] = Field(
         default="IfNotPresent", description="As Kubernetes understands it"
+    )
+    image_pull_secrets: tuple[KubernetesName, ...] = Field(
+        default=(), description="Secrets of the pod's namespace that the image is pulled with; added to the pod's own"
+    )
+    run_as_user: Annotated[int, Field(ge=1, le=2**31 - 1)] | None = Field(
+        default=65532, description="User and group; null leaves both to the image and the platform (OpenShift)"
     )
     resources: SidecarResources = SidecarResources()
     port: Port = Field(default=4327, description="Port on 127.0.0.1 for the application")
@@ -179,15 +196,46 @@ class Sidecar(Section):
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="Of the sidecar")
 
 
+FOREIGN_SIDECARS = (
+    "istio-init", "istio-validation", "istio-proxy",
+    "linkerd-init", "linkerd-network-validator", "linkerd-proxy",
+    "consul-connect-inject-init", "consul-dataplane", "kuma-init", "kuma-sidecar", "daprd",
+    "vault-agent-init", "vault-agent", "cloud-sql-proxy", "cloudsql-proxy", "alloydb-auth-proxy",
+    "airflow-xcom-sidecar", "git-sync-init", "git-sync", "otc-container", "datadog-agent", "fluent-bit",
+)  # fmt: skip
+"""What injectors and charts of the field call the containers that they add beside an application."""
+
+
 class ContainerSelection(Section):
     """Which containers of a pod are configured: all that are not excluded, or only those included."""
 
     include: tuple[str, ...] = Field(default=(), description="Names; empty means all that are not excluded")
-    exclude: tuple[str, ...] = Field(
-        default=("istio-proxy", "linkerd-proxy", "daprd", "vault-agent", "cloud-sql-proxy", "airflow-xcom-sidecar"),
-        description="Names of containers that are never configured",
+    exclude: tuple[str, ...] = Field(default=FOREIGN_SIDECARS, description="Names of containers never configured")
+    default_container: bool = Field(
+        default=True,
+        description="Without `include`: whether the annotation kubectl.kubernetes.io/default-container chooses one",
     )
     init_containers: bool = Field(default=True, description="Whether the user's init containers are configured too")
+
+
+class Overrides(Section):
+    """What a pod's annotations under floe.dev/ may change; docs/annotations.md has each."""
+
+    allowed: tuple[OverridableBy, ...] = Field(
+        default=tuple(name for name in get_args(OverridableBy) if name not in {"tenant", "organization"}),
+        description="Annotations that count, without the prefix floe.dev/",
+    )
+    lineage_namespaces: tuple[str, ...] = Field(
+        default=(),
+        description="Patterns (`*`, `?`) of the values that floe.dev/lineage-namespace may have; {namespace} is the "
+        "pod's Kubernetes namespace; none forbids the annotation",
+    )
+    sidecar_min: ResourceList = Field(
+        default=ResourceList(cpu="10m", memory="48Mi"), description="The least that a pod may give its sidecar"
+    )
+    sidecar_max: ResourceList = Field(
+        default=ResourceList(cpu="1", memory="512Mi"), description="The most that a pod may give its sidecar"
+    )
 
 
 class Redaction(Section):
@@ -210,6 +258,11 @@ class Injection(Section):
     sidecar: Sidecar = Sidecar()
     containers: ContainerSelection = ContainerSelection()
     redaction: Redaction = Redaction()
+    overrides: Overrides = Overrides()
+    upgrade_injected: bool = Field(
+        default=False,
+        description="Whether a pod that comes injected by an older version or manifest is injected anew (never twice)",
+    )
     use_labels_for_resource_attributes: bool = Field(
         default=True,
         description="Whether app.kubernetes.io labels name service.name and service.version (semconv k8s-attributes)",
