@@ -134,15 +134,6 @@ http://{{ include "floe.gateway.name" . }}.{{ .Release.Namespace }}.svc:5055
 {{- end }}
 {{- end }}
 
-{{/* Why pods are read in all namespaces. */}}
-{{- define "floe.rbac.podReasons" -}}
-{{- $reasons := list -}}
-{{- if .Values.rbac.endedPods }}{{ $reasons = append $reasons "rbac.endedPods: how a pod ended becomes lineage" }}{{ end -}}
-{{- if .Values.rbac.missedPods }}{{ $reasons = append $reasons "rbac.missedPods: pods that should have been injected" }}{{ end -}}
-{{- if .Values.rbac.sidecarHealth }}{{ $reasons = append $reasons "rbac.sidecarHealth: whether sidecars start" }}{{ end -}}
-{{- join "; " $reasons }}.
-{{- end }}
-
 {{/* Where the gateway delivers: its own values, otherwise as the manifest's lineage backend says. */}}
 {{- define "floe.gateway.lineage" -}}
 {{- $backend := (.Values.manifest.plugins | default dict).lineage_backend | default dict -}}
