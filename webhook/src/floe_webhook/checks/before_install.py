@@ -38,17 +38,17 @@ def judge_release_namespace(name: str, labels: Mapping[str, str] | None, quotas:
     return or_ok(found, check, f"The namespace {name} is fit (Pod Security: {level}; the chart meets restricted).")
 
 
-def judge_leftovers(configuration: Document | None, release: str) -> list[Finding]:
+def judge_leftovers(configuration: Document | None, name: str) -> list[Finding]:
     """Whether there is a webhook configuration already."""
     check = Check.LEFTOVERS
     if configuration is None:
         return [ok(check, "There is no webhook configuration of this name.")]
     owner = pods.text(pods.annotations(configuration), "meta.helm.sh/release-name")
     if owner:
-        sentence = f"{release} is installed already (release {owner}); use helm upgrade, and floe check without --pre."
+        sentence = f"{name} is installed already (release {owner}); use helm upgrade, and floe check without --pre."
         return [warning(check, sentence, "Nothing has to be done.")]
-    remedy = f"If nobody needs it: kubectl delete mutatingwebhookconfiguration {release}"
-    return [failed(check, f"A webhook configuration {release} is there that no release owns; helm refuses it.", remedy)]
+    remedy = f"If nobody needs it: kubectl delete mutatingwebhookconfiguration {name}"
+    return [failed(check, f"A webhook configuration {name} is there that no release owns; helm refuses it.", remedy)]
 
 
 async def cert_manager(cluster: Cluster) -> list[Finding]:
@@ -70,4 +70,4 @@ async def release_namespace(cluster: Cluster) -> list[Finding]:
 
 async def leftovers(cluster: Cluster) -> list[Finding]:
     """Looks for a webhook configuration."""
-    return judge_leftovers(await cluster.configuration(), cluster.choices.release)
+    return judge_leftovers(await cluster.configuration(), (await cluster.names()).configuration)

@@ -111,10 +111,7 @@ def _begun(title: str) -> str:
 
 
 async def _secret(cluster: Cluster) -> Mapping[str, bytes]:
-    names = await cluster.names()
-    if not names.in_cluster:
-        raise MissingError("The webhook runs outside of the cluster; its certificate is not to be seen here.")
-    found = await cluster.api.read(f"/api/v1/namespaces/{names.namespace}/secrets/{names.secret}")
+    found = await cluster.certificate_secret()
     return {key: base64.b64decode(value or "") for key, value in pods.mapping(found or {}, "data").items()}
 
 

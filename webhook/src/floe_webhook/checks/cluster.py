@@ -35,12 +35,14 @@ class Names:
     """What the chart calls the objects of a release.
 
     Attributes:
+        configuration: The webhook configuration.
         namespace: The release's own.
         url_host: Host of the webhook's URL, if the API server calls it by one; None for its Service.
         in_cluster: Whether its other objects are to be found in the cluster.
     """
 
     release: str
+    configuration: str
     namespace: str
     url_host: str | None = None
     in_cluster: bool = True
@@ -51,9 +53,9 @@ class Names:
         return f"{self.release}-webhook"
 
     @property
-    def secret(self) -> str:
-        """The webhook's certificates."""
-        return f"{self.release}-webhook-certificate"
+    def usual_secret(self) -> str:
+        """The webhook's certificates, unless the release names another Secret."""
+        return f"{self.webhook}-certificate"
 
     @property
     def manifest(self) -> str:
@@ -106,7 +108,8 @@ class Choices:
     """What the person who checks says.
 
     Attributes:
-        release: The release's name.
+        release: What the names of the release's objects begin with.
+        configuration: The webhook configuration's name; None for the release's.
         release_namespace: Its namespace; None to take the one that the webhook configuration names.
         namespaces: Only these; empty for all that carry the label `floe.dev/inject`.
         manifest: A file in place of the cluster's ConfigMap.
@@ -114,6 +117,7 @@ class Choices:
     """
 
     release: str = DEFAULT_RELEASE
+    configuration: str | None = None
     release_namespace: str | None = None
     namespaces: tuple[str, ...] = ()
     manifest: Path | None = None
@@ -134,7 +138,10 @@ class Cluster:
 
     async def configuration(self) -> Document | None:
         """The MutatingWebhookConfiguration; None if there is none."""
-        return await self._once("configuration", lambda: self.api.read(f"{CONFIGURATIONS}/{self.choices.release}"))
+        return await self._once(
+            "configuration",
+            lambda: self.api.read(f"{CONFIGURATIONS}/{self.choices.configuration or self.choices.release}"),
+        )
 
     async def entries(self) -> Sequence[Document]:
         """The entries of the webhook configuration.
@@ -150,6 +157,28 @@ class Cluster:
     async def names(self) -> Names:
         """What the installation's objects are called."""
         return names_in(await self.configuration(), self.choices)
+
+    async def deployment(self) -> Document | None:
+        """The webhook's Deployment; None if there is none.
+
+        Raises:
+            MissingError: The webhook is none of the cluster's.
+        """
+        names = await self.names()
+        if not names.in_cluster:
+            raise MissingError("The webhook runs outside of the cluster.")
+        path = f"/apis/apps/v1/namespaces/{names.namespace}/deployments/{names.webhook}"
+        return await self._once("deployment", lambda: self.api.read(path))
+
+    async def secret_name(self) -> str:
+        """The Secret with the webhook's certificates, as its Deployment names it."""
+        told = argument_of(await self.deployment() or {}, "--certificate-secret")
+        return told or (await self.names()).usual_secret
+
+    async def certificate_secret(self) -> Document | None:
+        """The Secret with the webhook's certificates; None if there is none."""
+        path = f"/api/v1/namespaces/{(await self.names()).namespace}/secrets/{await self.secret_name()}"
+        return await self._once("secret", lambda: self.api.read(path))
 
     async def namespaces(self) -> Sequence[Namespace]:
         """The namespaces that carry the label `floe.dev/inject`, or those that were asked for."""
@@ -228,6 +257,16 @@ class Cluster:
         return found
 
 
+def argument_of(deployment: Document, flag: str) -> str | None:
+    """What a Deployment's first container is told by a flag written as `--flag=value`; None without it."""
+    for container in pods.entries(pods.mapping(deployment, "spec", "template", "spec"), "containers")[:1]:
+        for argument in pods.entries(container, "args"):
+            name, equals, value = str(argument).partition("=")
+            if name == flag and equals:
+                return value
+    return None
+
+
 def names_in(configuration: Document | None, choices: Choices) -> Names:
     """What the objects of an installation are called: by what the person says, or else by the webhook configuration."""
     clients = [pods.mapping(entry, "clientConfig") for entry in pods.entries(configuration or {}, "webhooks")]
@@ -235,6 +274,7 @@ def names_in(configuration: Document | None, choices: Choices) -> Names:
     told = next((name for client in clients if (name := pods.text(client, "service", "namespace"))), None)
     return Names(
         choices.release,
+        choices.configuration or choices.release,
         choices.release_namespace or told or DEFAULT_NAMESPACE,
         urlsplit(url).hostname,
         in_cluster=not url or choices.release_namespace is not None,

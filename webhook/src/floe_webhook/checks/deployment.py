@@ -2,7 +2,7 @@
 
 from floe_webhook import __version__
 from floe_webhook import pod as pods
-from floe_webhook.checks.cluster import Cluster, MissingError
+from floe_webhook.checks.cluster import Cluster
 from floe_webhook.checks.results import Check, Finding, failed, or_ok, warning
 from floe_webhook.pod import Document
 
@@ -41,10 +41,7 @@ def judge_deployment(deployment: Document, command_version: str) -> list[Finding
 
 async def webhook_deployment(cluster: Cluster) -> list[Finding]:
     """Reads it."""
-    names = await cluster.names()
-    if not names.in_cluster:
-        raise MissingError("The webhook runs outside of the cluster.")
-    found = await cluster.api.read(f"/apis/apps/v1/namespaces/{names.namespace}/deployments/{names.webhook}")
+    names, found = await cluster.names(), await cluster.deployment()
     if found is None:
         sentence = f"There is no Deployment {names.webhook} in the namespace {names.namespace}."
         return [failed(_CHECK, sentence, "Install the chart, or give --release and --release-namespace.")]

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from floe_certs.api import RefusedError
 from floe_webhook import pod as pods
-from floe_webhook.checks.cluster import Cluster, MissingError, Names
-from floe_webhook.checks.results import Check, Finding, failed, or_ok, warning
+from floe_webhook.checks.cluster import Cluster, MissingError, Names, names_in
+from floe_webhook.checks.results import Check, Finding, failed, or_ok, skipped, warning
 
 _AUTHORIZATION = "/apis/authorization.k8s.io/v1"
 
@@ -54,35 +54,58 @@ class Right:
         return {key: value for key, value in found.items() if value}
 
 
-def of_the_checks(names: Names, namespace: str) -> list[Right]:
+def of_the_checks(names: Names, secret: str, namespace: str) -> list[Right]:
     """What `floe check` reads; `namespace` is where it makes its dry run."""
     own = names.namespace
     return [
-        Right("get", "mutatingwebhookconfigurations.admissionregistration.k8s.io", name=names.release),
+        Right("get", "mutatingwebhookconfigurations.admissionregistration.k8s.io", name=names.configuration),
         Right("list", "namespaces"),
         Right("list", "nodes"),
         Right("list", "pods"),
         Right("create", "pods", namespace),
         Right("get", "deployments.apps", own, names.webhook),
         Right("get", "configmaps", own, names.manifest),
-        Right("get", "secrets", own, names.secret),
+        Right("get", "secrets", own, secret),
         Right("list", "resourcequotas"),
         Right("list", "networkpolicies.networking.k8s.io"),
         Right("create", "subjectaccessreviews.authorization.k8s.io"),
     ]
 
 
-def of_the_webhook(names: Names) -> list[Right]:
-    """What the webhook's service account needs to renew certificates and to be ready (docs/certificates.md)."""
+def of_the_webhook(names: Names, secret: str) -> list[Right]:
+    """What the webhook's service account cannot do without (docs/certificates.md); `secret` has the certificates."""
     own, configurations = names.namespace, "mutatingwebhookconfigurations.admissionregistration.k8s.io"
-    renewing = "certificates are not renewed"
     return [
-        Right("get", "secrets", own, names.secret, "no replica has a certificate"),
-        Right("patch", "secrets", own, names.secret, renewing),
+        Right("get", "secrets", own, secret, "no replica has a certificate"),
         Right("get", "leases.coordination.k8s.io", own, names.webhook, "no replica leads"),
         Right("patch", "leases.coordination.k8s.io", own, names.webhook, "no replica leads"),
-        Right("get", configurations, name=names.release, why="no replica becomes ready"),
-        Right("patch", configurations, name=names.release, why="the API server is not told whom to trust"),
+        Right("get", configurations, name=names.configuration, why="no replica becomes ready"),
+        Right("patch", configurations, name=names.configuration, why="the API server is not told whom to trust"),
+    ]
+
+
+def of_features(names: Names, secret: str) -> list[Right]:
+    """What the webhook uses if it may; the chart's values under `rbac` decide."""
+    own = names.namespace
+    native, health = "it is not known whether native sidecars work", "a sidecar that does not start is not noticed"
+    missed, ended = "missed pods are not found", "ended pods are not told of"
+    return [
+        Right("patch", "secrets", own, secret, "certificates of floe's own are not renewed"),
+        Right("create", "podtemplates", own, why=native),
+        Right("list", "nodes", why=native),
+        Right("create", "pods", own, why=health),
+        Right("delete", "pods", own, why=health),
+        Right("get", "replicasets.apps", why="a service's name is guessed where metadata do not tell it"),
+        Right("get", "jobs.batch", why="a service's name is guessed where metadata do not tell it"),
+        Right("create", "events", why="nobody sees on a workload why its pod was not injected"),
+        Right("get", "pods", why=missed),
+        Right("list", "pods", why=missed),
+        Right("watch", "pods", why=ended),
+        Right("list", "namespaces", why=missed),
+        Right("list", "resourcequotas", why="quotas that leave no room for the sidecar are not seen"),
+        Right("list", "limitranges", why="limits that leave no room for the sidecar are not seen"),
+        Right("get", "secrets", why="missing credentials, and keys of envFrom, are not seen"),
+        Right("get", "configmaps", why="keys of envFrom are not seen"),
     ]
 
 
@@ -119,12 +142,16 @@ def judge_own(denied: Sequence[Right], asked: int) -> list[Finding]:
     return or_ok([warning(check, f"You may not {right}.", remedy) for right in denied], check, f"You have all {asked}.")
 
 
-def judge_webhook(denied: Sequence[Right], asked: int, account: str) -> list[Finding]:
-    """What the webhook may not do."""
+def judge_webhook(account: str, needed: Sequence[Right], optional: Sequence[Right]) -> list[Finding]:
+    """What the webhook may not do, of what it needs and of what it uses if it may."""
     check = Check.WEBHOOK_RIGHTS
     remedy = "Run `helm upgrade`: the chart has the roles; see docs/certificates.md, Rights."
-    found = [failed(check, f"{account} may not {right}: {right.why}.", remedy) for right in denied]
-    return or_ok(found, check, f"{account} has all {asked} rights that it needs.")
+    found = [failed(check, f"{account} may not {right}: {right.why}.", remedy) for right in needed]
+    if optional:
+        listed = "; ".join(f"{right}: {right.why}" for right in optional)
+        switch = "If that is not wanted, switch it on among the chart's values under rbac."
+        found.append(skipped(check, f"{account} may not {listed}.", switch))
+    return or_ok(found, check, f"{account} has every right that it uses.")
 
 
 def judge_installation(denied: Sequence[Right], asked: int) -> list[Finding]:
@@ -136,7 +163,8 @@ def judge_installation(denied: Sequence[Right], asked: int) -> list[Finding]:
 
 async def own_rights(cluster: Cluster) -> list[Finding]:
     """Asks about oneself."""
-    rights = of_the_checks(await _names(cluster), cluster.choices.here)
+    names = await _names(cluster)
+    rights = of_the_checks(names, await _secret(cluster, names), cluster.choices.here)
     return judge_own(await _denied(cluster, rights), len(rights))
 
 
@@ -145,10 +173,12 @@ async def webhook_rights(cluster: Cluster) -> list[Finding]:
     names = await cluster.names()
     if not names.in_cluster:
         raise MissingError("The webhook runs outside of the cluster.")
-    rights = of_the_webhook(names)
-    account = f"system:serviceaccount:{names.namespace}:{names.webhook}"
-    denied = await _denied(cluster, rights, account=account, namespace=names.namespace)
-    return judge_webhook(denied, len(rights), account)
+    secret, account = await cluster.secret_name(), f"system:serviceaccount:{names.namespace}:{names.webhook}"
+    needed, optional = [
+        await _denied(cluster, rights, account=account, namespace=names.namespace)
+        for rights in (of_the_webhook(names, secret), of_features(names, secret))
+    ]
+    return judge_webhook(account, needed, optional)
 
 
 async def install_rights(cluster: Cluster) -> list[Finding]:
@@ -161,8 +191,14 @@ async def _names(cluster: Cluster) -> Names:
     try:
         return await cluster.names()
     except RefusedError:  # told by the check of the configuration; here the usual names do
-        choices = cluster.choices
-        return Names(choices.release, choices.release_namespace or choices.here)
+        return names_in(None, cluster.choices)
+
+
+async def _secret(cluster: Cluster, names: Names) -> str:
+    try:
+        return await cluster.secret_name()
+    except (RefusedError, MissingError):
+        return names.usual_secret
 
 
 async def _denied(

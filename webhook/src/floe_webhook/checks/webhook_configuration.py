@@ -48,7 +48,8 @@ async def webhook_configuration(cluster: Cluster) -> list[Finding]:
     """Reads it."""
     configuration = await cluster.configuration()
     if configuration is None:
-        sentence = f"There is no MutatingWebhookConfiguration {cluster.choices.release}; no pod is injected."
+        name = (await cluster.names()).configuration
+        sentence = f"There is no MutatingWebhookConfiguration {name}; no pod is injected."
         return [failed(_CHECK, sentence, "Install the chart, or give the release's name with --release.")]
     try:
         opted_in = await cluster.opted_in()

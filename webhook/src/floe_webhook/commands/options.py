@@ -18,6 +18,7 @@ class ClusterOptions:
     kubeconfig: Path | None
     context: str | None
     release: str
+    configuration: str | None
     release_namespace: str | None
 
 
@@ -45,7 +46,7 @@ def output_option(command: Command) -> Command:
 
 
 def cluster_options(command: Command) -> Command:
-    """`--kubeconfig`, `--context`, `--release` and `--release-namespace`, given as one value `cluster`."""
+    """The options of `ClusterOptions`, given as one value `cluster`."""
 
     @click.option(
         "--kubeconfig",
@@ -53,7 +54,15 @@ def cluster_options(command: Command) -> Command:
         help="Which cluster, and with whose rights. Without it: KUBECONFIG, ~/.kube/config, or the pod's own cluster.",
     )
     @click.option("--context", help="A context of the kubeconfig; by default its current one.")
-    @click.option("--release", default="floe-injector", show_default=True, help="Name of the Helm release.")
+    @click.option(
+        "--release",
+        default="floe-injector",
+        show_default=True,
+        help="What the names of the release's objects begin with.",
+    )
+    @click.option(
+        "--webhook-configuration", "configuration", help="Name of the webhook configuration; by default the release's."
+    )
     @click.option("--release-namespace", help="Its namespace; by default the one that the webhook configuration names.")
     @wraps(command)
     def with_cluster(
@@ -61,10 +70,12 @@ def cluster_options(command: Command) -> Command:
         kubeconfig: Path | None,
         context: str | None,
         release: str,
+        configuration: str | None,
         release_namespace: str | None,
         **kwargs: Any,
     ) -> Any:
-        return command(*args, cluster=ClusterOptions(kubeconfig, context, release, release_namespace), **kwargs)
+        cluster = ClusterOptions(kubeconfig, context, release, configuration, release_namespace)
+        return command(*args, cluster=cluster, **kwargs)
 
     return with_cluster
 

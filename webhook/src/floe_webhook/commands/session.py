@@ -21,6 +21,13 @@ async def opened(
         ConfigurationError: There is no way to a cluster.
     """
     found = cluster_access(options.kubeconfig, options.context, os.environ)
-    choices = Choices(options.release, options.release_namespace, namespaces, manifest_file, found.namespace)
+    choices = Choices(
+        options.release,
+        options.configuration,
+        options.release_namespace,
+        namespaces,
+        manifest_file,
+        found.namespace,
+    )
     async with connected(found.access) as api:
         yield Cluster(api, choices, datetime.now(UTC))
