@@ -21,7 +21,7 @@ from sidecar.tests.standins import BackendStandIn, Post, Reply, backend_in_threa
 pytestmark = pytest.mark.requirement("HOUSE-5", "RELAY-6")
 
 DEAD = "http://127.0.0.1:9"
-TRIALS = 4
+TRIALS = 3
 
 
 def send(relay: RelayProcess, contents: Iterable[bytes]) -> None:
@@ -109,7 +109,7 @@ def test_a_backend_that_works_gets_everything_and_the_gateway_nothing(tmp_path: 
 def test_with_the_gateway_away_too_the_rest_stays_and_is_told_within_the_time(tmp_path: Path) -> None:
     message = written(tmp_path / "termination-log", "")
     access = handing_over_to(tmp_path, free_port()) | {"TERMINATION_MESSAGE_FILE": str(message)}
-    with relay_process(tmp_path / "pod", LINEAGE_URL=DEAD, SHUTDOWN_SECONDS="1", **access) as relay:
+    with relay_process(tmp_path / "pod", LINEAGE_URL=DEAD, SHUTDOWN_SECONDS="0.5", **access) as relay:
         send(relay, events_of(runs=1, each=3))
         told, seconds = end(relay)
     assert seconds < 2
@@ -175,7 +175,7 @@ def test_a_token_that_is_renewed_while_the_pod_ends_is_used(tmp_path: Path) -> N
 def test_a_wrong_token_is_told_and_never_shown(tmp_path: Path) -> None:
     with gateway_process(tmp_path) as gateway:
         access = handing_over_to(tmp_path, gateway.port, key=OTHER_KEY)
-        with relay_process(tmp_path / "pod", LINEAGE_URL=DEAD, SHUTDOWN_SECONDS="0.7", **access) as relay:
+        with relay_process(tmp_path / "pod", LINEAGE_URL=DEAD, SHUTDOWN_SECONDS="0.4", **access) as relay:
             send(relay, [body()])
             _, lines = relay.end()
         assert gateway.status()["events"]["acked"] == 0
@@ -194,6 +194,7 @@ def test_a_gateway_that_is_killed_again_and_again_while_pods_hand_over_loses_and
     backend = BackendStandIn(lambda _post: Reply(503))
     port = free_port()
     acked: list[bytes] = []
+    resumed = 0
     variables = {"PORT": str(port)}
     with backend_in_thread(backend):
         variables["LINEAGE_URL"] = backend.url
@@ -207,12 +208,14 @@ def test_a_gateway_that_is_killed_again_and_again_while_pods_hand_over_loses_and
                     relay.process.terminate()
                     threading.Event().wait(draw.uniform(0.0, 0.06))
                     gateway.kill()
-                with gateway_process(tmp_path, **variables):
+                with gateway_process(tmp_path, **variables) as gateway:
                     told, _ = end(relay)
+                    resumed += gateway.status()["events"]["taken_over"]
                 assert told["unsent_events"] == 0
         backend.answer = lambda _post: Reply()
         with gateway_process(tmp_path, **variables) as gateway:
             until(lambda: gateway.status()["events"]["pending"] == 0)
+    assert resumed, "every handover was complete before its gateway was killed"
     assert {post.body for post in backend.accepted} == set(acked)
     assert all(numbers == sorted(numbers) for numbers in numbers_by_run(backend.accepted).values())
     keys = Counter(post.headers["idempotency-key"] for post in backend.accepted)
