@@ -42,9 +42,13 @@ class Program:
         """Asks it to end, as the kubelet does."""
         self.process.send_signal(signal.SIGTERM)
 
+    def text(self) -> str:
+        """Its log."""
+        return self.log.read_text()
+
     def events(self) -> list[dict[str, Any]]:
         """The lines of its log."""
-        return [json.loads(line) for line in self.log.read_text().splitlines() if line.endswith("}")]
+        return [json.loads(line) for line in self.text().splitlines() if line.endswith("}")]
 
 
 @asynccontextmanager
@@ -61,7 +65,7 @@ async def program(
     try:
         made = Program(process, log)
         await until(lambda: process.returncode is not None or made.serving is not None, "serving")
-        assert made.serving is not None, f"it ended: {made.events()}"
+        assert made.serving is not None, f"it ended:\n{made.text()}"
         yield made
     finally:
         if process.returncode is None:
