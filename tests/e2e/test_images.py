@@ -21,12 +21,17 @@ try:
 except OSError:
     writable = False
 distributions = sorted(one.name for one in importlib.metadata.distributions())
+installed = {one.name.lower().replace("_", "-"): one.version for one in importlib.metadata.distributions()}
+bill = json.load(open("/opt/floe/sbom.cdx.json"))
+root = bill["metadata"]["component"]
+listed = {one["name"].lower().replace("_", "-"): one["version"] for one in [root, *bill["components"]]}
 print(json.dumps({
     "rooms": [name for name in distributions if name.startswith("floe-")],
     "tools": [name for name in ("cc", "gcc", "make", "pip", "pip3") if shutil.which(name)]
         + [name for name in distributions if name in ("pip", "hatchling", "pytest", "setuptools")],
     "user": os.getuid(),
     "writable": writable,
+    "bill": [bill["bomFormat"], root["name"], sorted(installed.items() ^ listed.items())],
 }))
 """
 
@@ -53,6 +58,7 @@ def test_an_image_holds_its_rooms_and_neither_compiler_nor_installer(image: str,
         "tools": [],
         "user": 65532,
         "writable": False,
+        "bill": ["CycloneDX", f"floe-{image}", []],
     }
 
 
