@@ -16,8 +16,16 @@ from tests.e2e.cluster.control_plane import KUBECONFIG_VARIABLE, Cluster, cluste
 from tests.e2e.cluster.node import Node
 from tests.e2e.cluster.node import node as start_node
 from tests.e2e.cluster.processes import LOOPBACK
+from tests.e2e.evidence import scan
 from tests.e2e.traces import traces_of_a_node
 from tests.e2e.webhook_program import EXAMPLE_MANIFEST, WebhookRunner, webhook_program
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_credential_is_told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Fails the run if what stood in a Secret stands anywhere else of what the run has left."""
+    yield  # it is set up first, so what follows comes when every cluster has ended
+    assert scan(tmp_path_factory.getbasetemp()).leaks == []
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@ The lineage service is a pod behind a Service; it stands in for Marquez, which i
 Bearer token. The Collector and Jaeger are the real programs, on the node's address behind a Service without selector.
 """
 
+import json
 import secrets
 import time
 from collections.abc import Callable, Iterator
@@ -93,13 +94,16 @@ def platform(node: Node, client: KubernetesClient, folder: Path) -> Iterator[Pla
         with jaeger(folder) as spans, collector([chart_defaults(), _to(spans)], folder, {}, host=node.address) as otel:
             _collector_service(client, home, node.address, otel.addresses.http_port)
             with httpx.Client(base_url=f"http://{address}:{LINEAGE_PORT}", trust_env=False, timeout=10.0) as http:
-                yield Platform(
+                running = Platform(
                     lineage_url=f"http://marquez.{home.name}.svc:{LINEAGE_PORT}",
                     collector_url=f"http://otel-collector.{home.name}.svc:{OTLP_PORT}",
                     api_key=api_key,
                     jaeger=spans,
                     events=lambda: list(http.get("/").raise_for_status().json()),
                 )
+                yield running
+                (folder / "jaeger.spans").write_text(json.dumps(spans.everything()))
+                (folder / "lineage.log").write_text(json.dumps(running.events()))
     finally:
         client.delete(home.manifest)
 

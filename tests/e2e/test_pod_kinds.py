@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from ruamel.yaml import YAML
 
@@ -46,6 +47,7 @@ WITHOUT_SIDECAR = "host-network"
 
 RUN = "kinds"
 RUN_SECONDS = 180.0
+HEALTH_PORT = 4328
 SECRET = {"secret": "marquez-credentials", "key": "api_key"}
 _POLL_SECONDS = 0.3
 
@@ -112,6 +114,7 @@ def kinds(
         ran = Kinds(client, observability)
         _create(client, home, strict)
         _wait(ran, node, home, strict)
+        _keep_metrics(ran, folder)
         yield ran
 
 
@@ -276,6 +279,14 @@ def _wait(ran: Kinds, node: Node, *homes: Namespace) -> None:
             states = {kind: found[kind]["status"] if kind in found else "no pod" for kind in missing}
             raise TimeoutError(f"not there after {RUN_SECONDS:g} s: {states}")
         time.sleep(_POLL_SECONDS)
+
+
+def _keep_metrics(ran: Kinds, folder: Path) -> None:
+    """What the sidecars of running pods measure, kept for the search for credentials."""
+    for kind in SERVING:
+        address = ran.pods[kind]["status"]["podIP"]
+        metrics = httpx.get(f"http://{address}:{HEALTH_PORT}/metrics", trust_env=False, timeout=10.0).raise_for_status()
+        (folder / f"{kind}.metrics").write_text(metrics.text)
 
 
 def _is_there(pod: Manifest, *, serves: bool) -> bool:

@@ -71,6 +71,8 @@ def webhook_program(
     ):
         process.wait_until(lambda: _is_ready(http), "ready")
         yield Webhook(url, authority.certificate_pem, process, http)
+        if process.popen.poll() is None:
+            (folder / "webhook.metrics").write_text(http.get("/metrics").text)
 
 
 def _is_ready(http: httpx.Client) -> bool:

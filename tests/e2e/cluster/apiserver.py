@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.e2e.cluster.audit import audit_arguments
 from tests.e2e.cluster.binaries import KUBERNETES, Build, ensure
 from tests.e2e.cluster.certificates import Authority, KeyPairFiles, service_account_keys
 from tests.e2e.cluster.client import KubernetesClient
@@ -43,7 +44,7 @@ def api_server(
     """An API server that answers `/readyz`.
 
     Args:
-        folder: Takes its log and certificates.
+        folder: Takes its logs and certificates.
         authority: Signs its own certificate and those of its clients.
         etcd_url: Where its etcd listens.
         extra_arguments: More options of kube-apiserver, e.g. feature gates.
@@ -77,6 +78,7 @@ def api_server(
         "--kubelet-preferred-address-types=InternalIP",
         "--allow-privileged=true",
         "--profiling=false",
+        *audit_arguments(folder),
         *extra_arguments,
     ]
     server = ApiServer(f"https://{address}:{port}", authority.certificate_file, administrator, tokens)

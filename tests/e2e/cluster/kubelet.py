@@ -14,6 +14,8 @@ from tests.e2e.cluster.kubeconfig import Identities
 from tests.e2e.cluster.network import NODE_ADDRESS
 from tests.e2e.cluster.processes import free_port, running
 
+LOGS = "logs"
+"""The folder of containers' logs, under the node's state."""
 NODE_NAME = "node1"
 _CONTAINER_LOGS = Path("/var/log/containers")
 """Where every kubelet links the logs of its containers, wherever those are."""
@@ -114,7 +116,7 @@ def _configuration(state: Path, identities: Identities, runtime: Containerd) -> 
         "clusterDNS": [NODE_ADDRESS],
         "clusterDomain": CLUSTER_DOMAIN,
         "containerRuntimeEndpoint": f"unix://{runtime.socket}",
-        "podLogsDir": str(state / "logs"),
+        "podLogsDir": str(state / LOGS),
         "volumePluginDir": str(state / "volume-plugins"),
         # A test's machine may have cgroup v1, swap, and no right to raise limits or lower OOM scores.
         "cgroupDriver": "cgroupfs",

@@ -28,9 +28,10 @@ from tests.e2e.cluster.controllers import controller_manager, scheduler
 from tests.e2e.cluster.coredns import coredns
 from tests.e2e.cluster.debian import require_packages
 from tests.e2e.cluster.etcd import etcd
+from tests.e2e.cluster.kept_logs import kept_logs
 from tests.e2e.cluster.kube_proxy import kube_proxy
 from tests.e2e.cluster.kubeconfig import Identities, certificate_kubeconfig
-from tests.e2e.cluster.kubelet import NODE_NAME, kubelet, remove_cgroups, remove_mounts
+from tests.e2e.cluster.kubelet import LOGS, NODE_NAME, kubelet, remove_cgroups, remove_mounts
 from tests.e2e.cluster.system import KERNEL_SETTINGS, kept_settings
 
 STATE = Path("/var/lib/floe-e2e-node")
@@ -59,7 +60,7 @@ def node(folder: Path) -> Iterator[Node]:
     """A cluster whose node is ready; nothing of it stays on the machine.
 
     Args:
-        folder: Takes logs, certificates and `kubeconfig`.
+        folder: Takes logs (those of containers in `pods`), certificates and `kubeconfig`.
 
     Raises:
         NodeError: We are not root, or another node runs on this machine.
@@ -116,6 +117,7 @@ def remove_leftovers() -> None:
 def _start(folder: Path, parts: ExitStack) -> Node:
     authority = Authority.create(folder)
     parts.enter_context(kept_settings(KERNEL_SETTINGS))
+    parts.enter_context(kept_logs(STATE / LOGS, folder / "pods"))
     cni = parts.enter_context(network.node_network(folder))
     server = parts.enter_context(_api_server(folder, authority, parts.enter_context(etcd(folder))))
     identities = Identities(authority, server.url)
