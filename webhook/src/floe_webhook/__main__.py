@@ -15,6 +15,7 @@ from floe_core.errors import FloeError
 from floe_core.logging import configure_logging
 from floe_webhook.arguments import CERTIFICATES, FILES, Arguments
 from floe_webhook.durations import parse_duration
+from floe_webhook.following import Follow
 from floe_webhook.service import serve
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
@@ -97,6 +98,22 @@ _PORT = _Port(0, 65535)
 @click.option("--owner-deployment", help="Deployment that owns what is made at run time: it goes when that goes.")
 @click.option("--service-account", default=_SERVICE_ACCOUNT, type=_FOLDER, help="Folder of token and authority.")
 @click.option("--otlp-endpoint", help="OTLP/gRPC address that takes a span for each admission; without one, none.")
+@click.option(
+    "--follow",
+    multiple=True,
+    type=click.Choice([str(one) for one in Follow]),
+    show_default="nothing",
+    help="What is done with pods after their admission; may be given several times.",
+)
+@click.option("--missed-pods-interval", default="5m", type=_Duration(), help="Between two looks for missed pods.")
+@click.option(
+    "--evict-per-round",
+    default=0,
+    type=click.IntRange(0),
+    help="Missed pods that are evicted in a look; 0 evicts none.",
+)
+@click.option("--progress", help="ConfigMap that keeps how far ended pods were told.")
+@click.option("--gateway-token-file", type=_FILE, help="Holds the release namespace's token for the gateway.")
 @click.option("--log-level", default="info", type=click.Choice(["debug", "info", "warning", "error"]))
 @click.option("--log-format", default="json", type=click.Choice(["json", "console"]))
 def main(

@@ -7,6 +7,7 @@ from pathlib import Path
 from floe_certs.kubernetes import ClusterObjects
 from floe_certs.settings import CertificateSettings, Source
 from floe_core.errors import ConfigurationError
+from floe_webhook.following import Follow, FollowSettings
 
 FILES = "files"
 """The certificate comes from two files that somebody else keeps up to date."""
@@ -52,6 +53,11 @@ class Arguments:
     owner_deployment: str | None
     service_account: Path
     otlp_endpoint: str | None
+    follow: tuple[str, ...]
+    missed_pods_interval: timedelta
+    evict_per_round: int
+    progress: str | None
+    gateway_token_file: Path | None
 
     def certificate_files(self) -> tuple[Path, Path]:
         """Certificate and key.
@@ -90,6 +96,20 @@ class Arguments:
             secret=self.certificate_secret or "",
             lease=self.lease or "",
             webhook_configuration=self.webhook_configuration or "",
+        )
+
+    def follow_settings(self) -> FollowSettings:
+        """What is done with pods after their admission."""
+        return FollowSettings(
+            enabled=frozenset(Follow(name) for name in self.follow),
+            instance=self.pod_name,
+            namespace=self.release_namespace or "",
+            missed_pods_interval=self.missed_pods_interval,
+            evict_per_round=self.evict_per_round,
+            progress=self.progress,
+            gateway_token_file=self.gateway_token_file,
+            deployment=self.owner_deployment,
+            webhook_configuration=self.webhook_configuration,
         )
 
     def certificate_settings(self) -> CertificateSettings:

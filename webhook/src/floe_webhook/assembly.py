@@ -1,10 +1,14 @@
 """Where the program's parts that need a cluster are put together; what each of them does stands in its own module."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
+from floe_webhook.admission import Problem, Review
 from floe_webhook.arguments import Arguments
 from floe_webhook.cluster.api import KubernetesApi
+from floe_webhook.cluster.ownership import OwnedCreation
+from floe_webhook.following import following
 from floe_webhook.leading import Duty
 from floe_webhook.metrics import Metrics
 from floe_webhook.reload import CurrentProfile
@@ -30,14 +34,27 @@ class Assembly:
         followers: By name, what every replica does all the time.
         surroundings: Asked for each admission.
         witness: Told of each decision.
+        failed: Told of each admission that could not be decided upon.
+        details: What `/readyz` says besides.
     """
 
     duties: Mapping[str, Duty] = field(default_factory=dict)
     followers: Mapping[str, Duty] = field(default_factory=dict)
     surroundings: Surroundings | None = None
     witness: Witness | None = None
+    failed: Callable[[Review, Problem], None] = lambda _, __: None
+    details: Callable[[], Mapping[str, Any]] = dict
 
 
-def assemble(parts: Parts) -> Assembly:  # noqa: ARG001 - what needs them comes with the parts that talk to a cluster
+def assemble(parts: Parts) -> Assembly:
     """Everything that a webhook in a cluster does beside answering."""
-    return Assembly()
+    arguments = parts.arguments
+    creating = OwnedCreation(parts.api, parts.api, arguments.release_namespace or "", arguments.owner_deployment)
+    followed = following(arguments.follow_settings(), parts.api, parts.profile, parts.metrics.following, creating)
+    return Assembly(
+        duties=followed.duties,
+        followers=followed.followers,
+        witness=followed.witness,
+        failed=followed.failed,
+        details=followed.details,
+    )

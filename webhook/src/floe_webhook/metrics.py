@@ -9,6 +9,7 @@ from floe_certs.planning import Step
 from floe_webhook.admission import Problem
 from floe_webhook.connections import CAUSES
 from floe_webhook.decision import Outcome
+from floe_webhook.following_metrics import FollowingMetrics
 from floe_webhook.injection import Injection
 from floe_webhook.reasons import Reason
 
@@ -96,6 +97,7 @@ class Metrics:
             "floe_webhook_task_failures", "Failures of tasks that go on all the time", ["task"], registry=self.registry
         )
         self.certificates = CertificateMetrics(self.registry)
+        self.following = FollowingMetrics(self.registry)
         ProcessCollector(registry=self.registry)
 
     def leads(self, leads: Callable[[], bool]) -> None:

@@ -27,6 +27,7 @@ from floe_webhook.targets import (
     lineage_target,
     local_lineage,
     local_telemetry,
+    origin_of,
     sidecar_delivery,
 )
 
@@ -70,6 +71,7 @@ class Profile:
         namespace_parts: What the manifest knows of it.
         environment: The manifest's environment, for `deployment.environment.name`.
         notices: What the manifest asks for and cannot have, as sentences.
+        gateway: Origin of the release's gateway; None without one.
     """
 
     identity: str
@@ -85,6 +87,7 @@ class Profile:
     environment: str | None
     use_labels: bool
     notices: tuple[str, ...] = field(default=())
+    gateway: str | None = None
 
 
 def compile_profile(
@@ -146,6 +149,7 @@ def compile_profile(
         environment=manifest.namespaces.environment,
         use_labels=injection.use_labels_for_resource_attributes,
         notices=tuple(notices),
+        gateway=origin_of(injection.gateway.url) if injection.gateway.url else None,
     )
 
 

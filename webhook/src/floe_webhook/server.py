@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Protocol
+from typing import Any, Protocol
 
 import orjson
 import structlog
@@ -77,6 +77,8 @@ class Webhook:
         surroundings: Asked for each admission; None if a pod's own document is all that is known.
         witness: Shown each decision.
         traces: Takes a span for each admission; None if nobody wants them.
+        failed: Shown each admission that was let through because deciding failed; must neither block nor raise.
+        more_details: What `/readyz` says besides; numbers and codes, as everybody in the cluster may read them.
     """
 
     profile: CurrentProfile
@@ -85,6 +87,8 @@ class Webhook:
     surroundings: Surroundings | None = None
     witness: Witness | None = None
     traces: Traces | None = None
+    failed: Callable[[Review, Problem], None] = lambda _, __: None
+    more_details: Callable[[], Mapping[str, Any]] = dict
     max_body_bytes: int = MAX_BODY_BYTES
     max_waiting: int = MAX_WAITING
     answer_seconds: float = ANSWER_SECONDS
@@ -148,7 +152,7 @@ class Webhook:
             "manifest_error": current.error,
             "notices": current.profile.notices,
         }
-        body = orjson.dumps({**details, **self.certificate.details()})
+        body = orjson.dumps({**details, **self.certificate.details(), **self.more_details()})
         return _json(body, status=200 if ready else _UNAVAILABLE)
 
     async def exposition(self, _: web.BaseRequest) -> web.Response:
@@ -157,6 +161,7 @@ class Webhook:
 
     async def _answer(self, request: web.BaseRequest, *, namespace_label: str | None) -> web.Response:
         uid: str | None = None
+        admitted: Review | None = None
         arrived = time.perf_counter()
         try:
             body = await self._body(request, arrived)
@@ -173,6 +178,8 @@ class Webhook:
             return self._undecided(request, error.problem, error.uid)
         except Exception as error:  # noqa: BLE001 - the edge: whatever fails in here, the pod is admitted
             _log.error("admission failed", error=type(error).__name__, uid=uid, at=places(error))
+            if admitted is not None:
+                self.failed(admitted, Problem.INTERNAL_ERROR)
             return self._undecided(request, Problem.INTERNAL_ERROR, uid)
         if admitted.dry_run:
             self.metrics.dry_runs.inc()

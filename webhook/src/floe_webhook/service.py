@@ -57,6 +57,7 @@ async def serve(arguments: Arguments) -> None:
         metrics.leads(election.leads if election else _never)
         certificate = _certificate(arguments, api, election, metrics, lambda: reachable(admissions.address))
         webhook = Webhook(profile, certificate, metrics, assembly.surroundings, assembly.witness)
+        webhook.failed, webhook.more_details = assembly.failed, assembly.details
         webhook.traces = parts.enter_context(_traces(arguments.otlp_endpoint))
         # What is loaded now stays; without it a full collection costs microseconds instead of a pause.
         gc.collect()
