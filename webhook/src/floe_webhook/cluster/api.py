@@ -186,14 +186,21 @@ class KubernetesApi:
             headers["Authorization"] = f"Bearer {token}"
         return headers
 
-    async def read(self, path: str, *, timeout_seconds: float | None = None) -> Document | None:
-        """One object; None if there is none.
+    async def read(
+        self,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        accept: str = JSON,
+        timeout_seconds: float | None = None,
+    ) -> Document | None:
+        """One object, or a list that has no need of pages; None if there is none.
 
         Raises:
             UnreachableError: As for a request, or the API server says that it cannot now.
             RefusedError: The API server refuses, e.g. for want of rights.
         """
-        answer = await self("GET", path, timeout_seconds=timeout_seconds)
+        answer = await self("GET", path, query=query, accept=accept, timeout_seconds=timeout_seconds)
         if answer.status == _NOT_FOUND:
             return None
         return _accepted("GET", path, answer)
