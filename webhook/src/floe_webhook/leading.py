@@ -20,7 +20,7 @@ LOOK_SECONDS = 1.0
 """How often it is asked whether this replica leads."""
 
 ENDING_SECONDS = 3.0
-"""How long a cancelled duty is waited for."""
+"""How long a cancelled task is waited for."""
 
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 1.0, 60.0
 """Between a failure and the next try; doubled with each failure, and short again after a run of the longest pause."""
@@ -91,7 +91,7 @@ async def lead(
             if leads() is not leading:
                 leading = not leading
                 _log.info("leading" if leading else "following", duties=sorted(duties))
-                await _ended(running)
+                await ended(running)
                 running = [
                     asyncio.create_task(keep_running(name, duty.run, failed, sleep=sleep, monotonic=monotonic))
                     for name, duty in duties.items()
@@ -99,13 +99,14 @@ async def lead(
                 ]
             await sleep(LOOK_SECONDS)
     finally:
-        await _ended(running)
+        await ended(running)
 
 
-async def _ended(tasks: Sequence[asyncio.Task[None]]) -> None:
+async def ended(tasks: Sequence[asyncio.Task[None]]) -> None:
+    """Cancels tasks, and waits a little for their ends."""
     for task in tasks:
         task.cancel()
     if tasks:
         _, late = await asyncio.wait(tasks, timeout=ENDING_SECONDS)
         if late:
-            _log.error("duties do not end when they are cancelled", count=len(late))
+            _log.error("tasks do not end when they are cancelled", count=len(late))

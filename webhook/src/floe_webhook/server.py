@@ -49,6 +49,9 @@ MAX_WAITING_BYTES = 32 * 1024 * 1024
 ANSWER_SECONDS = 4.0
 """Within the API server's five, if it says nothing else."""
 
+TELLING = "telling"
+"""What showing a decision to others is called among tasks that fail."""
+
 _SHARE_OF_TIMEOUT = 0.8  # of the API server's timeout: the rest is for the way
 _OVERLOADED_BYTES = 16 * 1024  # of a body beyond the bounds: its uid stands at its beginning
 
@@ -188,10 +191,14 @@ class Webhook:
         return _json(answer)
 
     def _tell(self, request: web.BaseRequest, admitted: Review, injection: Injection, arrived: float) -> None:
-        if self.witness is not None:
-            self.witness(admitted, injection)
-        if self.traces is not None:
-            self.traces.decided(request.headers, admitted, injection, seconds=time.perf_counter() - arrived)
+        try:
+            if self.witness is not None:
+                self.witness(admitted, injection)
+            if self.traces is not None:
+                self.traces.decided(request.headers, admitted, injection, seconds=time.perf_counter() - arrived)
+        except Exception as error:  # noqa: BLE001 - the edge: who looks on takes no decision away
+            self.metrics.task_failures.labels(TELLING).inc()
+            _log.error("telling of an admission failed", error=type(error).__name__, at=places(error))
 
     async def _looked_up(
         self,

@@ -29,10 +29,10 @@ from floe_webhook.cluster.api import KubernetesApi, in_cluster
 from floe_webhook.cluster.ownership import OwnedCreation
 from floe_webhook.connections import Listener, reachable
 from floe_webhook.failures import reason_of
-from floe_webhook.leading import keep_running, lead
+from floe_webhook.leading import ended, keep_running, lead
 from floe_webhook.metrics import Metrics
 from floe_webhook.reload import CurrentProfile, follow, read_profile
-from floe_webhook.server import Webhook
+from floe_webhook.server import TELLING, Webhook
 from floe_webhook.tracing import Traces
 
 _log = structlog.get_logger(__name__)
@@ -59,6 +59,15 @@ async def serve(arguments: Arguments) -> None:
         webhook = Webhook(profile, certificate, metrics, assembly.surroundings, assembly.witness)
         webhook.failed, webhook.more_details = assembly.failed, assembly.details
         webhook.traces = parts.enter_context(_traces(arguments.otlp_endpoint))
+        # Compiling a manifest takes milliseconds and asks plugins: beside the event loop.
+        followed: Running = {
+            "manifest": partial(follow, partial(asyncio.to_thread, profile.refresh)),
+            "certificate": certificate.run,
+            **{name: follower.run for name, follower in assembly.followers.items()},
+        }
+        leading = _leading(election, assembly, metrics)
+        for task in (*followed, *leading, *assembly.duties, TELLING):
+            metrics.task_failures.labels(task)  # each child exists from the start: an alert needs its zero
         # What is loaded now stays; without it a full collection costs microseconds instead of a pause.
         gc.collect()
         gc.freeze()
@@ -67,18 +76,13 @@ async def serve(arguments: Arguments) -> None:
         parts.push_async_callback(admissions.stop)
         await admissions.start(webhook.admissions(), arguments.host, arguments.port, certificate.context)
         _announce(arguments, admissions, health, profile)
-        # Compiling a manifest takes milliseconds and asks plugins: beside the event loop.
-        followed: Running = {
-            "manifest": partial(follow, partial(asyncio.to_thread, profile.refresh)),
-            "certificate": certificate.run,
-            **{name: follower.run for name, follower in assembly.followers.items()},
-        }
         async with _kept(followed, metrics):
-            async with _kept(_leading(election, assembly, metrics), metrics):
+            async with _kept(leading, metrics):
                 await stopped.wait()
                 webhook.draining = True
                 _log.info("draining", seconds=arguments.drain_seconds)
-            await asyncio.sleep(arguments.drain_seconds)
+                drained = asyncio.create_task(asyncio.sleep(arguments.drain_seconds))
+            await drained
     _log.info("stopped")
 
 
@@ -181,15 +185,11 @@ def _counted(metrics: Metrics) -> Callable[[str], None]:
 @contextlib.asynccontextmanager
 async def _kept(running: Running, metrics: Metrics) -> AsyncIterator[None]:
     """Keeps everything running until the block is left, on the loop that accepts connections."""
-    for name in running:
-        metrics.task_failures.labels(name)
     tasks = [asyncio.create_task(keep_running(name, run, _counted(metrics))) for name, run in running.items()]
     try:
         yield
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await ended(tasks)
 
 
 @contextlib.contextmanager

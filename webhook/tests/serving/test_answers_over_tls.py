@@ -175,3 +175,16 @@ async def test_a_draining_webhook_still_answers_and_sends_its_clients_elsewhere(
     assert "patch" in found.json()["response"]
     assert found.headers["Connection"] == "close"
     assert (await serving.client.get("/readyz")).status_code == 503
+
+
+async def test_somebody_who_looks_on_and_fails_takes_no_injection_away(serving: Serving) -> None:
+    def look_on(*_: object) -> None:
+        raise ValueError("hunter2")
+
+    lines = io.StringIO()
+    configure_logging(stream=lines)
+    serving.webhook.witness = look_on
+    found = await serving.client.post("/mutate", json=admission_review(pod()))
+    assert "patch" in found.json()["response"]
+    assert await sample(serving, 'floe_webhook_task_failures_total{task="telling"}') == 1
+    assert "hunter2" not in lines.getvalue()
