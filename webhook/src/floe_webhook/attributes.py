@@ -84,7 +84,7 @@ def identity_of(
         pod: The raw pod or pod template.
         namespace: Its namespace; empty if not known yet.
         owner: Its workload.
-        environment: The manifest's environment.
+        environment: The pod's own environment, or the manifest's.
         use_labels: Whether `app.kubernetes.io/…` labels name services.
     """
     annotated: dict[str, str] = {

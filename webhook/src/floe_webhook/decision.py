@@ -26,7 +26,7 @@ What only the cluster knows comes in as `Facts.surroundings`; what is not known 
 | nothing, asked for quotas and limit ranges               | as without: LIMITS_UNSEEN is told        |
 | a credential's Secret, or its key, is missing            | as without: SECRET_MISSING, or _KEY_, told |
 
-The last two lines but one, and the last, need the sidecar as it would be: `floe_webhook.plan` decides them.
+The last two lines but one, and the last, need the sidecar as it would be: `floe_webhook.planning` decides them.
 """
 
 from collections.abc import Callable
@@ -34,13 +34,13 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from floe_webhook import pod as pods
+from floe_webhook.annotations import DEFAULT_ALLOWANCE, Allowance, Asked, read
 from floe_webhook.pod import Document, Placed
 from floe_webhook.ports import DEFAULT_PORTS, Ports, free_ports
 from floe_webhook.reasons import Effect, Reason
 from floe_webhook.surroundings import NOTHING_KNOWN, Surroundings
 
-YES = frozenset({"enabled", "true"})
-NO = frozenset({"disabled", "false"})
+YES, NO = pods.YES, pods.NO
 
 EXCLUDED_NAMESPACES = frozenset({"kube-system", "kube-node-lease"})
 
@@ -63,6 +63,7 @@ class Rules:
         something_to_relay: Whether a sidecar would have anything to do.
         has_backend: Whether there is anything that a pod could be told.
         ports: The sidecar's ports unless a container declares one of them.
+        allowance: What pods may ask for by annotations.
     """
 
     excluded_namespaces: frozenset[str] = EXCLUDED_NAMESPACES
@@ -70,6 +71,7 @@ class Rules:
     something_to_relay: bool = True
     has_backend: bool = True
     ports: Ports = DEFAULT_PORTS
+    allowance: Allowance = DEFAULT_ALLOWANCE
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +96,15 @@ class Facts:
     spec: Document = field(init=False, repr=False, compare=False)
     containers: tuple[Placed, ...] = field(init=False, repr=False, compare=False)
 
+    @property
+    def is_admitted(self) -> bool:
+        """Whether it is a pod that has passed the API server's own defaults, rather than one in somebody's file.
+
+        Its service account's image pull secrets are added by then, which happens only where there are none.
+        """
+        passed = self.pod.get("kind") == "Pod" and pods.text(self.spec, "schedulerName") != ""
+        return passed and pods.text(self.spec, "serviceAccountName") != ""
+
     def __post_init__(self) -> None:
         # Read once: nearly every rule asks for one of them.
         metadata, spec = pods.mapping(self.pod, "metadata"), pods.mapping(self.pod, "spec")
@@ -111,12 +122,18 @@ class Decision:
     reasons: tuple[Reason, ...] = ()
 
 
+def asked_by(facts: Facts, rules: Rules) -> Asked:
+    """What the pod asks for by annotations, as far as it may have it."""
+    return read(facts.annotations, rules.allowance, facts.namespace)
+
+
 Rule = Callable[[Facts, Rules], Reason | None]
 
 
 def decide(facts: Facts, rules: Rules) -> Decision:
     """The decision by the table above, the vetoes and the limits; see the module's docstring."""
     reasons = tuple([reason for rule in RULES if (reason := rule(facts, rules)) is not None])
+    reasons += asked_by(facts, rules).reasons
     if not reasons:
         return Decision(Outcome.FULL)
     effects = {reason.effect for reason in reasons}
@@ -179,12 +196,9 @@ def windows(facts: Facts, _: Rules) -> Reason | None:
     return Reason.WINDOWS if "windows" in named else None
 
 
-def environment_only_asked(facts: Facts, _: Rules) -> Reason | None:
+def environment_only_asked(facts: Facts, rules: Rules) -> Reason | None:
     """The pod's own choice."""
-    asked = facts.annotations.get(pods.ENVIRONMENT_ONLY_ANNOTATION)
-    if asked is None or str(asked) in NO:
-        return None
-    return Reason.ENVIRONMENT_ONLY_ASKED if str(asked) in YES else Reason.ANNOTATION_INVALID
+    return Reason.ENVIRONMENT_ONLY_ASKED if asked_by(facts, rules).options.environment_only else None
 
 
 def sidecar_wanted(_: Facts, rules: Rules) -> Reason | None:

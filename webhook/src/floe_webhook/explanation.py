@@ -30,6 +30,22 @@ def explain(title: str, plan: Plan) -> Iterator[str]:
     yield headline(title, plan.decision)
     for sentence in sentences(plan.decision):
         yield f"  {sentence}"
+    for name, text in plan.asked.used:
+        yield f"  annotation {name}: {text}"
+    for name, reason in plan.asked.refused:
+        yield f"  annotation {name} does not count [{reason}]"
+    yield from _of_containers(plan)
+    if plan.sidecar is not None:
+        limits = plan.sidecar["resources"].get("limits", {})
+        budget = ", ".join(f"{name} {amount}" for name, amount in limits.items()) or "the pod's own budget"
+        yield f"  sidecar {plan.sidecar['name']}: {plan.sidecar['image']}, at most {budget}"
+    for secret in plan.pull_secrets:
+        yield f"  image pull secret {secret['name']}"
+    for volume in plan.volumes:
+        yield f"  volume {volume['name']}: {', '.join(key for key in volume if key != 'name')}"
+
+
+def _of_containers(plan: Plan) -> Iterator[str]:
     for container in plan.containers:
         yield f"  {'init container' if container.kind == 'initContainers' else 'container'} {container.name}"
         for variable in container.environment.variables:
@@ -40,12 +56,6 @@ def explain(title: str, plan: Plan) -> Iterator[str]:
             yield "      from the pod's metadata"
         for reason in container.environment.reasons:
             yield f"    [{reason}]"
-    if plan.sidecar is not None:
-        limits = plan.sidecar["resources"].get("limits", {})
-        budget = ", ".join(f"{name} {amount}" for name, amount in limits.items()) or "the pod's own budget"
-        yield f"  sidecar {plan.sidecar['name']}: {plan.sidecar['image']}, at most {budget}"
-    for volume in plan.volumes:
-        yield f"  volume {volume['name']}: {', '.join(key for key in volume if key != 'name')}"
 
 
 def sentence_of(reason: Reason) -> str:

@@ -9,13 +9,15 @@ import orjson
 
 from floe_webhook import __version__
 from floe_webhook import pod as pods
-from floe_webhook.additions import json_text
+from floe_webhook.additions import Addition, json_text
 from floe_webhook.decision import Decision, Facts, Outcome
 from floe_webhook.patch import Operation, operations, texts
-from floe_webhook.plan import Plan, build
+from floe_webhook.plan import Plan
+from floe_webhook.planning import build
 from floe_webhook.profile import Profile
 from floe_webhook.reasons import Reason
-from floe_webhook.removal import record_of, removal
+from floe_webhook.record import is_known, record_of
+from floe_webhook.removal import removal
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +43,8 @@ def inject(facts: Facts, profile: Profile, *, path: Sequence[str] = ()) -> Injec
 
     A pod that this version has injected by this manifest is looked at again as it was before, so that containers that
     another injector has added since are configured too: the order of injectors makes no difference, and a second look
-    at an unchanged pod changes nothing.
+    at an unchanged pod changes nothing. One that was injected otherwise is left as it is, or, where the manifest says
+    so and its record can be read, treated in the same way.
 
     Args:
         facts: The pod and its surroundings.
@@ -52,11 +55,12 @@ def inject(facts: Facts, profile: Profile, *, path: Sequence[str] = ()) -> Injec
     if record is None:
         plan = build(facts, profile)
         return Injection(plan, _patch(texts(plan, path)))
-    if (record.get("version"), record.get("profile")) != (__version__, profile.identity):
+    same = (record.get("version"), record.get("profile")) == (__version__, profile.identity)
+    if not is_known(record) or not (same or profile.upgrade_injected):
         return Injection(_none(facts, Reason.INJECTED_OTHERWISE), "")
     try:
         before = _apply(facts.pod, removal(facts.pod, record))
-        plan = build(replace(facts, pod=before), profile)
+        plan = _with_changes_of_others(build(replace(facts, pod=before), profile), facts.pod)
         nothing_to_do = plan.decision.outcome is Outcome.NONE or _apply(before, operations(plan)) == facts.pod
     except (jsonpatch.JsonPatchException, jsonpatch.JsonPointerException, TypeError, ValueError, KeyError):
         # Somebody has changed the record; what it says of the pod is not true any more.
@@ -64,7 +68,32 @@ def inject(facts: Facts, profile: Profile, *, path: Sequence[str] = ()) -> Injec
     if nothing_to_do:
         return Injection(_none(facts, Reason.ALREADY_INJECTED), "")
     taken_out = [json_text(operation) for operation in removal(facts.pod, record, path)]
+    if not same:
+        plan = replace(plan, decision=replace(plan.decision, reasons=(*plan.decision.reasons, Reason.UPGRADED)))
     return Injection(plan, _patch(taken_out + texts(plan, path)))
+
+
+def _with_changes_of_others(plan: Plan, pod: pods.Document) -> Plan:
+    """A plan that leaves to the sidecar what others have added to it since: a LimitRange's defaults, for one.
+
+    To take that out would be to undo their work, and a namespace may refuse the pod without it.
+    """
+    if plan.sidecar is None:
+        return plan
+    for _, name, container in pods.containers(pod, "initContainers"):
+        if name == pods.SIDECAR_NAME and _has_all_of(container, plan.sidecar):
+            return replace(plan, sidecar=Addition(container))
+    return plan
+
+
+def _has_all_of(found: Any, wanted: Any) -> bool:
+    """Whether everything that is wanted is there, in its order, whatever else there is."""
+    if isinstance(wanted, dict) and isinstance(found, dict):
+        return all(key in found and _has_all_of(found[key], value) for key, value in wanted.items())
+    if isinstance(wanted, list) and isinstance(found, list):
+        left = iter(found)
+        return all(any(_has_all_of(one, entry) for one in left) for entry in wanted)
+    return bool(found == wanted)
 
 
 def _patch(each: Sequence[str]) -> str:

@@ -41,6 +41,8 @@ def texts(plan: Plan, path: Sequence[str] = ()) -> list[str]:
         spec = pods.mapping(plan.pod, "spec")
         found += _insert(spec, "initContainers", [plan.sidecar], f"{prefix}/spec", position="0")
         found += _insert(spec, "volumes", plan.volumes, f"{prefix}/spec", position="-")
+        if plan.pull_secrets:
+            found += _insert(spec, "imagePullSecrets", plan.pull_secrets, f"{prefix}/spec", position="-")
     if plan.labels is not None or plan.annotations is not None:
         metadata = pods.mapping(plan.pod, "metadata")
         if not isinstance(plan.pod.get("metadata"), Mapping):

@@ -14,9 +14,11 @@ INJECT_LABEL = f"{DOMAIN}/inject"
 INJECTED_LABEL = f"{DOMAIN}/injected"
 INJECTED_BY_ANNOTATION = f"{DOMAIN}/injected-by"
 INJECTION_ANNOTATION = f"{DOMAIN}/injection"
-CONTAINERS_ANNOTATION = f"{DOMAIN}/containers"
-ENVIRONMENT_ONLY_ANNOTATION = f"{DOMAIN}/environment-only"
+DEFAULT_CONTAINER_ANNOTATION = "kubectl.kubernetes.io/default-container"
 ATTRIBUTE_ANNOTATION_PREFIX = "resource.opentelemetry.io/"
+
+YES = frozenset({"enabled", "true"})
+NO = frozenset({"disabled", "false"})
 
 SIDECAR_NAME = "floe-sidecar"
 SPOOL_VOLUME = "floe-spool"

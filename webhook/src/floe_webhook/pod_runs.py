@@ -27,7 +27,7 @@ from floe_webhook import pod as pods
 from floe_webhook.endings import End, Ending, attempts_of, ending_of
 from floe_webhook.owners import workload_of
 from floe_webhook.pod import Document
-from floe_webhook.removal import record_of
+from floe_webhook.record import record_of
 
 PRODUCER = "https://floe.dev/webhook"
 EVENT_SCHEMA = "https://openlineage.io/spec/2-0-2/OpenLineage.json#/$defs/RunEvent"

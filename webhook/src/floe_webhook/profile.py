@@ -15,6 +15,7 @@ from floe_core.namespaces import NamespaceParts
 from floe_core.plugin_interfaces.lineage import LineageBackendPlugin
 from floe_core.plugin_interfaces.telemetry import TelemetryBackendPlugin
 from floe_sidecar.settings import Variable as SidecarVariable
+from floe_webhook.annotations import allowance_of
 from floe_webhook.decision import EXCLUDED_NAMESPACES, Rules
 from floe_webhook.ports import Ports
 from floe_webhook.targets import (
@@ -40,12 +41,16 @@ class SidecarProfile:
     """The sidecar as the manifest wants it; each is its own key for what is made of it (`sidecar_container`).
 
     Attributes:
+        image_pull_secrets: Names of Secrets in the pod's namespace.
+        user: Its user and group; None leaves both to the image and the platform.
         spool_size: Kubernetes quantity of the spool's volume.
         shutdown_seconds: Longest flush at the pod's end.
     """
 
     image: str
     image_pull_policy: str
+    image_pull_secrets: tuple[str, ...]
+    user: int | None
     requests: Mapping[str, str]
     limits: Mapping[str, str]
     ports: Ports
@@ -70,6 +75,7 @@ class Profile:
         namespace_template: Of the job namespace; None without a lineage backend.
         namespace_parts: What the manifest knows of it.
         environment: The manifest's environment, for `deployment.environment.name`.
+        upgrade_injected: Whether a pod that comes injected otherwise is injected anew.
         notices: What the manifest asks for and cannot have, as sentences.
         gateway: Origin of the release's gateway; None without one.
     """
@@ -86,6 +92,7 @@ class Profile:
     containers: ContainerSelection
     environment: str | None
     use_labels: bool
+    upgrade_injected: bool
     notices: tuple[str, ...] = field(default=())
     gateway: str | None = None
 
@@ -132,6 +139,7 @@ def compile_profile(
             something_to_relay=delivery is not None,
             has_backend=bool(telemetry_alone or lineage_alone or delivery),
             ports=ports,
+            allowance=allowance_of(injection.overrides),
         ),
         sidecar=_sidecar(manifest, ports, delivery) if delivery else None,
         lineage_with_sidecar=local_lineage(ports.application) if delivery else None,
@@ -148,6 +156,7 @@ def compile_profile(
         containers=injection.containers,
         environment=manifest.namespaces.environment,
         use_labels=injection.use_labels_for_resource_attributes,
+        upgrade_injected=injection.upgrade_injected,
         notices=tuple(notices),
         gateway=origin_of(injection.gateway.url) if injection.gateway.url else None,
     )
@@ -205,6 +214,8 @@ def _sidecar(manifest: Manifest, ports: Ports, delivery: SidecarDelivery) -> Sid
     return SidecarProfile(
         image=sidecar.image,
         image_pull_policy=sidecar.image_pull_policy,
+        image_pull_secrets=tuple(dict.fromkeys(sidecar.image_pull_secrets)),
+        user=sidecar.run_as_user,
         requests=sidecar.resources.requests.model_dump(),
         limits=sidecar.resources.limits.model_dump(),
         ports=ports,

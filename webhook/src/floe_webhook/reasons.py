@@ -28,6 +28,7 @@ class Reason(StrEnum):
     INJECTED_OTHERWISE = "injected_otherwise"
     NO_BACKEND = "no_backend"
     NO_CONTAINER_SELECTED = "no_container_selected"
+    ANNOTATIONS_FULL = "annotations_full"
 
     HOST_NETWORK = "host_network"
     WINDOWS = "windows"
@@ -43,6 +44,12 @@ class Reason(StrEnum):
 
     PORT_MOVED = "port_moved"
     ANNOTATION_INVALID = "annotation_invalid"
+    ANNOTATION_FORBIDDEN = "annotation_forbidden"
+    ANNOTATION_UNKNOWN = "annotation_unknown"
+    DEFAULT_CONTAINER_ONLY = "default_container_only"
+    PROCESSES_SHARED = "processes_shared"
+    PULL_SECRETS_LEFT_OUT = "pull_secrets_left_out"
+    UPGRADED = "upgraded"
     CONTAINER_UNKNOWN = "container_unknown"
     NAMESPACE_INCOMPLETE = "namespace_incomplete"
     ENV_FROM_UNSEEN = "env_from_unseen"
@@ -123,7 +130,7 @@ _TEXTS: dict[Reason, tuple[Effect, str, str]] = {
     Reason.INJECTED_OTHERWISE: (
         _NO,
         "The pod was injected before by another version or for another manifest; it is left as it is.",
-        "Run floe uninject on the file, then floe inject.",
+        "Run floe uninject on the file, then floe inject; or set injection.upgrade_injected: true in the manifest.",
     ),
     Reason.NO_BACKEND: (
         _NO,
@@ -134,6 +141,11 @@ _TEXTS: dict[Reason, tuple[Effect, str, str]] = {
         _NO,
         "No container of the pod is selected.",
         "Look at injection.containers in the manifest and at the pod's annotation floe.dev/containers.",
+    ),
+    Reason.ANNOTATIONS_FULL: (
+        _NO,
+        "The pod's annotations leave no room for the record of what was added (Kubernetes allows 256 KiB in all).",
+        "Move large annotations elsewhere.",
     ),
     Reason.HOST_NETWORK: (
         _PART,
@@ -198,11 +210,41 @@ _TEXTS: dict[Reason, tuple[Effect, str, str]] = {
     Reason.ANNOTATION_INVALID: (
         _TOLD,
         "An annotation under floe.dev/ has a value that cannot be used; the default holds.",
-        "See docs/injection.md for the values of each annotation.",
+        "Correct the value; docs/annotations.md has what each takes.",
+    ),
+    Reason.ANNOTATION_FORBIDDEN: (
+        _TOLD,
+        "An annotation under floe.dev/ asks for what the platform does not allow; the default holds.",
+        "Remove it, or ask for injection.overrides in the manifest to allow it.",
+    ),
+    Reason.ANNOTATION_UNKNOWN: (
+        _TOLD,
+        "There is no such annotation under floe.dev/; it has no effect.",
+        "Correct the name; docs/annotations.md lists all.",
+    ),
+    Reason.DEFAULT_CONTAINER_ONLY: (
+        _TOLD,
+        "The annotation kubectl.kubernetes.io/default-container names one container; the others are not configured.",
+        "Name all that are to be configured in the annotation floe.dev/containers.",
+    ),
+    Reason.PROCESSES_SHARED: (
+        _TOLD,
+        "The pod shares its process namespace: a container of the sidecar's user, or root, can read what it may read.",
+        "Set shareProcessNamespace: false, or run the containers as another user.",
+    ),
+    Reason.PULL_SECRETS_LEFT_OUT: (
+        _TOLD,
+        "In a file the sidecar's image pull secrets are left out: with them the service account's would not be added.",
+        "Let the webhook inject the pods, or add the secrets to the service account.",
+    ),
+    Reason.UPGRADED: (
+        _TOLD,
+        "The pod came injected by an older version or manifest; that was taken out and it was injected anew.",
+        "",
     ),
     Reason.CONTAINER_UNKNOWN: (
         _TOLD,
-        "The annotation floe.dev/containers names a container that the pod does not have.",
+        "The annotation floe.dev/containers or floe.dev/exclude-containers names a container that the pod lacks.",
         "Correct the name.",
     ),
     Reason.NAMESPACE_INCOMPLETE: (

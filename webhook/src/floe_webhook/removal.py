@@ -1,6 +1,5 @@
 """Takes out what was put in: the operations that restore a pod, from the record that its annotation keeps."""
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -13,15 +12,6 @@ OUR_KEYS: Mapping[str, tuple[str, ...]] = {
     "annotations": (pods.INJECTED_BY_ANNOTATION, pods.INJECTION_ANNOTATION),
 }
 """What we write into `metadata`."""
-
-
-def record_of(pod: Document) -> Mapping[str, Any] | None:
-    """What the pod's annotation says was added; None if it has none that can be read."""
-    try:
-        record = json.loads(pods.text(pods.annotations(pod), pods.INJECTION_ANNOTATION))
-    except ValueError:
-        return None
-    return record if isinstance(record, dict) else None
 
 
 def removal(pod: Document, record: Mapping[str, Any], path: Sequence[str] = ()) -> list[Operation]:
@@ -38,6 +28,8 @@ def removal(pod: Document, record: Mapping[str, Any], path: Sequence[str] = ()) 
         # Without a sidecar such names are the user's.
         found += _entries(spec, "initContainers", {pods.SIDECAR_NAME}, f"{prefix}/spec", lists.get("initContainers"))
         found += _entries(spec, "volumes", pods.VOLUME_NAMES, f"{prefix}/spec", lists.get("volumes"))
+    if added := frozenset(name for name in pods.entries(record, "pullSecrets") if isinstance(name, str)):
+        found += _entries(spec, "imagePullSecrets", added, f"{prefix}/spec", lists.get("imagePullSecrets"))
     if lists.get("metadata") and _is_ours_alone(metadata):
         return [*found, _gone(f"{prefix}/metadata", lists["metadata"])]
     found += _keys(metadata, "labels", OUR_KEYS["labels"], f"{prefix}/metadata", lists.get("labels"))

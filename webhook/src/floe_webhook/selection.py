@@ -1,31 +1,50 @@
-"""Which containers of a pod are configured."""
+"""Which containers of a pod are configured.
+
+First found wins; the sidecar is never among them.
+
+| who says so                                            | configured                                            |
+|--------------------------------------------------------|-------------------------------------------------------|
+| annotation `floe.dev/containers`                       | those containers and init containers                  |
+| the manifest's `injection.containers.include`          | those, and the init containers among them             |
+| annotation `kubectl.kubernetes.io/default-container`   | that container and the init containers                |
+| nobody                                                 | all containers and init containers                    |
+
+Less those of `floe.dev/exclude-containers`; and, but for the first line, less `injection.containers.exclude` (known
+sidecars of others) and, where init containers are switched off, those. Places and names of containers stay: launchers
+look at the first one, or at one by its name (injection.md §3, 3 and 16).
+"""
 
 from collections.abc import Sequence
 
 from floe_core.manifest.models import ContainerSelection
 from floe_webhook import pod as pods
+from floe_webhook.annotations import Options
 from floe_webhook.pod import Document, Placed
 from floe_webhook.reasons import Reason
 
 
 def select(
-    containers: Sequence[Placed], annotations: Document, selection: ContainerSelection
+    containers: Sequence[Placed], annotations: Document, options: Options, selection: ContainerSelection
 ) -> tuple[list[Placed], list[Reason]]:
-    """The containers that are configured, init containers first, and what had to be said.
-
-    The pod's annotation `floe.dev/containers` (names with commas between) counts more than the manifest; without both,
-    all containers but the known sidecars of others.
-    """
+    """The containers that are configured, init containers first, and what had to be said."""
     found = [entry for entry in containers if entry.name != pods.SIDECAR_NAME]
-    asked = annotations.get(pods.CONTAINERS_ANNOTATION)
-    if asked is not None:
-        wanted = {name.strip() for name in str(asked).split(",")} - {""}
-        if wanted:
-            unknown = wanted - {entry.name for entry in found}
-            return [entry for entry in found if entry.name in wanted], [Reason.CONTAINER_UNKNOWN] if unknown else []
-    if not selection.init_containers:
-        found = [entry for entry in found if entry.kind == "containers"]
+    told: list[Reason] = []
+    asked, taken_out = options.containers, options.exclude_containers or frozenset()
+    if (asked or taken_out) and not (asked or taken_out) | taken_out <= {entry.name for entry in found}:
+        told.append(Reason.CONTAINER_UNKNOWN)
+    if taken_out:
+        found = [entry for entry in found if entry.name not in taken_out]
+    if asked:
+        return [entry for entry in found if entry.name in asked], told
+    with_init = selection.init_containers if options.init_containers is None else options.init_containers
+    found = [
+        entry for entry in found if entry.name not in selection.exclude and (with_init or entry.kind == "containers")
+    ]
     if selection.include:
-        found = [entry for entry in found if entry.name in selection.include]
-    found = [entry for entry in found if entry.name not in selection.exclude]
-    return found, [Reason.ANNOTATION_INVALID] if asked is not None else []
+        return [entry for entry in found if entry.name in selection.include], told
+    default = pods.text(annotations, pods.DEFAULT_CONTAINER_ANNOTATION) if selection.default_container else ""
+    chosen = [entry for entry in found if entry.kind == "initContainers" or entry.name == default]
+    # What names no application container, a service mesh's proxy for one, chooses nothing.
+    if not default or default not in {entry.name for entry in chosen if entry.kind == "containers"}:
+        return found, told
+    return chosen, told + [Reason.DEFAULT_CONTAINER_ONLY] * (len(chosen) < len(found))

@@ -6,14 +6,17 @@ keep a pod from starting (injection.md §3, 5).
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from enum import Enum
+from fractions import Fraction
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from floe_core.credentials import SecretKey
 from floe_sidecar.settings import Variable as SidecarVariable
 from floe_webhook import pod as pods
 from floe_webhook.additions import Addition
+from floe_webhook.annotations import NOTHING_ASKED, Options
 from floe_webhook.pod import Document
 from floe_webhook.ports import Ports
 from floe_webhook.profile import SidecarProfile
@@ -22,20 +25,110 @@ from floe_webhook.targets import CREDENTIALS_DIRECTORY
 
 SPOOL_DIRECTORY = "/var/run/floe/spool"
 USER_ID = 65532
-"""A user that owns nothing; set because a pod that runs as root would otherwise contradict `runAsNonRoot`."""
+"""The image's user, which owns nothing: what is written out where a pod that runs as root would contradict it."""
 
 _SERVICE_ACCOUNT_DIRECTORY = "/var/run/secrets/kubernetes.io/serviceaccount"
 _GRACE_SECONDS = 30
 _GRACE_MARGIN_SECONDS = 5
+_SHORTEST_FLUSH_SECONDS = 0.5
 _DEFAULT_FILE_MODE = 0o644
 
 
-def sidecar_container(pod: Document, sidecar: SidecarProfile, ports: Ports) -> Addition:
-    """The native sidecar (KEP-753): an init container that keeps running beside the others and ends after them."""
-    grace = pods.mapping(pod, "spec").get("terminationGracePeriodSeconds")
-    seconds = grace if isinstance(grace, int) else _GRACE_SECONDS
-    shutdown_seconds = min(sidecar.shutdown_seconds, max(1, seconds - _GRACE_MARGIN_SECONDS))
-    return _container(sidecar, ports, shutdown_seconds, resource_needs(pod))
+def sidecar_container(
+    pod: Document, sidecar: SidecarProfile, ports: Ports, options: Options = NOTHING_ASKED.options
+) -> Addition:
+    """The native sidecar (KEP-753): an init container that keeps running beside the others and ends after them.
+
+    Args:
+        pod: The raw pod.
+        sidecar: The platform's.
+        ports: Free ones.
+        options: What the pod asks for.
+    """
+    return _container(
+        as_asked(sidecar, options), ports, flush_seconds(pod, sidecar), resource_needs(pod), _identity(pod, sidecar)
+    )
+
+
+def flush_seconds(pod: Document, sidecar: SidecarProfile) -> float:
+    """Within the pod's grace period, which is never made longer, with room to end in; of a short one, its half."""
+    given = pods.mapping(pod, "spec").get("terminationGracePeriodSeconds")
+    grace = given if isinstance(given, int) else _GRACE_SECONDS
+    return min(sidecar.shutdown_seconds, max(_SHORTEST_FLUSH_SECONDS, grace / 2, grace - _GRACE_MARGIN_SECONDS))
+
+
+class _Asked(NamedTuple):
+    cpu_request: str | None
+    cpu_limit: str | None
+    memory_request: str | None
+    memory_limit: str | None
+    log_level: str | None
+
+
+def as_asked(sidecar: SidecarProfile, options: Options) -> SidecarProfile:
+    """The platform's sidecar with what a pod may change of it."""
+    asked = _Asked(
+        options.sidecar_cpu_request,
+        options.sidecar_cpu_limit,
+        options.sidecar_memory_request,
+        options.sidecar_memory_limit,
+        options.sidecar_log_level,
+    )
+    return _as_asked(sidecar, asked) if any(asked) else sidecar
+
+
+@lru_cache(maxsize=256)
+def _as_asked(sidecar: SidecarProfile, asked: _Asked) -> SidecarProfile:
+    cpu = _bounds(asked.cpu_request, asked.cpu_limit, sidecar.requests["cpu"], sidecar.limits["cpu"])
+    memory = _bounds(asked.memory_request, asked.memory_limit, sidecar.requests["memory"], sidecar.limits["memory"])
+    requests, limits = ({"cpu": cpu[at], "memory": memory[at]} for at in (0, 1))
+    level = asked.log_level.upper() if asked.log_level else sidecar.log_level
+    return replace(sidecar, requests=requests, limits=limits, log_level=level)
+
+
+def _bounds(request: str | None, limit: str | None, usual_request: str, usual_limit: str) -> tuple[str, str]:
+    """Request and limit; what is not asked for follows, so that the request never lies above the limit."""
+    if request is not None:
+        return request, limit if limit is not None else max(request, usual_limit, key=_amount)
+    if limit is not None:
+        return min(usual_request, limit, key=_amount), limit
+    return usual_request, usual_limit
+
+
+def _amount(text: str) -> Fraction:
+    return quantity(text) or Fraction()
+
+
+class _Identity(NamedTuple):
+    """As whom the sidecar runs; None leaves it to the image and the platform."""
+
+    user: int | None
+    group: int | None
+    seccomp: bool
+
+
+def _identity(pod: Document, sidecar: SidecarProfile) -> _Identity:
+    """As whom the sidecar runs in this pod.
+
+    OpenShift's admission has looked at a pod before we see it: its annotation names the rules by which it gave the
+    containers a user out of the namespace's range (`openshift.io/sa.scc.uid-range`), and by which it will look at the
+    sidecar. Where it gave users to containers, the sidecar takes the first one's; where it did not, any user will do.
+    Its oldest rules (`restricted`) refuse every seccomp profile.
+    """
+    rules = pods.text(pods.annotations(pod), _OPENSHIFT_RULES)
+    spec = pods.mapping(pod, "spec")
+    if rules:
+        users = (pods.mapping(one, "securityContext").get("runAsUser") for one in pods.all_containers(pod))
+        given = next((user for user in users if isinstance(user, int) and user > 0), None)
+        if given is not None:
+            return _Identity(given, None, seccomp=rules != "restricted")
+    if sidecar.user is None and pods.mapping(spec, "securityContext").get("runAsUser") == 0:
+        # The kubelet starts no container that has to be non-root and inherits root from its pod.
+        return _Identity(USER_ID, USER_ID, seccomp=True)
+    return _Identity(sidecar.user, sidecar.user, seccomp=rules != "restricted")
+
+
+_OPENSHIFT_RULES = "openshift.io/scc"
 
 
 class ResourceNeeds(Enum):
@@ -48,7 +141,9 @@ class ResourceNeeds(Enum):
 
 # Few pods differ in what their sidecar is like; what is made once is only read from then on.
 @lru_cache(maxsize=256)
-def _container(sidecar: SidecarProfile, ports: Ports, shutdown_seconds: float, needs: ResourceNeeds) -> Addition:
+def _container(
+    sidecar: SidecarProfile, ports: Ports, shutdown_seconds: float, needs: ResourceNeeds, identity: _Identity
+) -> Addition:
     mounts = [
         {"name": pods.SPOOL_VOLUME, "mountPath": SPOOL_DIRECTORY},
         # The API server mounts the service account's token into every container that has nothing at this path.
@@ -64,21 +159,27 @@ def _container(sidecar: SidecarProfile, ports: Ports, shutdown_seconds: float, n
         "env": _environment(sidecar, ports, shutdown_seconds),
         "ports": [{"name": "floe-health", "containerPort": ports.health, "protocol": "TCP"}],
         "resources": _resources(sidecar, needs),
-        "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "capabilities": {"drop": ["ALL"]},
-            "privileged": False,
-            "readOnlyRootFilesystem": True,
-            "runAsGroup": USER_ID,
-            "runAsNonRoot": True,
-            "runAsUser": USER_ID,
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
+        "securityContext": _security_context(identity),
         "terminationMessagePath": "/dev/termination-log",
         "terminationMessagePolicy": "File",
         "volumeMounts": mounts,
     }
     return Addition(document)
+
+
+def _security_context(identity: _Identity) -> dict[str, Any]:
+    """What the Pod Security level "restricted" asks for."""
+    context: dict[str, Any] = {
+        "allowPrivilegeEscalation": False,
+        "capabilities": {"drop": ["ALL"]},
+        "privileged": False,
+        "readOnlyRootFilesystem": True,
+        "runAsGroup": identity.group,
+        "runAsNonRoot": True,
+        "runAsUser": identity.user,
+        "seccompProfile": {"type": "RuntimeDefault"} if identity.seccomp else None,
+    }
+    return {key: value for key, value in context.items() if value is not None}
 
 
 @lru_cache(maxsize=16)

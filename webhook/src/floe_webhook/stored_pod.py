@@ -13,7 +13,8 @@ from floe_webhook.injection import inject
 from floe_webhook.pod import Document
 from floe_webhook.profile import Profile
 from floe_webhook.reasons import Reason
-from floe_webhook.removal import record_of, removal
+from floe_webhook.record import record_of
+from floe_webhook.removal import removal
 
 _OUTCOMES = {"full": "environment and sidecar", "environment_only": "environment only"}
 

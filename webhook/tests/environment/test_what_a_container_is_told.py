@@ -11,7 +11,7 @@ from floe_core.plugin_interfaces.lineage import OpenLineageTransport
 from floe_webhook.attributes import image_version
 from floe_webhook.decision import Facts
 from floe_webhook.environment import environment_for, environments
-from floe_webhook.plan import _shared
+from floe_webhook.planning import _shared
 from floe_webhook.profile import Profile
 from floe_webhook.reasons import Reason
 from webhook.tests.builders import PROFILE, container, injected, owner, pod, profile

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 
 from floe_webhook.environment import _usual
-from floe_webhook.plan import _shared_of_workload
+from floe_webhook.planning import _shared_of_workload
 from webhook.tests.builders import PROFILE, container, injected, pod, profile
 from webhook.tests.strategies import pods
 

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given, settings
 
 from floe_webhook.quantities import quantity
-from floe_webhook.removal import record_of, removal
+from floe_webhook.record import record_of
+from floe_webhook.removal import removal
 from floe_webhook.sidecar_container import is_guaranteed
 from webhook.tests.builders import PROFILE, injected, profile
 from webhook.tests.kubelet import environment

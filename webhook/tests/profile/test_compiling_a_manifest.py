@@ -215,7 +215,7 @@ def test_a_pod_with_a_budget_of_its_own_is_not_asked_for_more() -> None:
 
 
 @pytest.mark.requirement("HOUSE-5", "FP-2", "FP-5")
-@pytest.mark.parametrize(("grace", "seconds"), [(None, "20"), (60, "20"), (10, "5"), (0, "1")])
+@pytest.mark.parametrize(("grace", "seconds"), [(None, "20"), (60, "20"), (10, "5"), (3, "1.5"), (0, "0.5")])
 def test_the_sidecar_ends_within_the_pods_grace_period(grace: int | None, seconds: str) -> None:
     document = pod(terminationGracePeriodSeconds=grace)
     found = injected(document).plan.sidecar

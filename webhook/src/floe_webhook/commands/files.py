@@ -36,7 +36,8 @@ def inject(manifest_file: Path, filename: str, namespace_label: str) -> None:
 def uninject(filename: str) -> None:
     """Write the documents as they were before `floe inject`; remarks go to standard error."""
     from floe_webhook.commands.reading import read_documents  # noqa: PLC0415 - as above
-    from floe_webhook.removal import record_of, removal  # noqa: PLC0415 - as above
+    from floe_webhook.record import record_of  # noqa: PLC0415 - as above
+    from floe_webhook.removal import removal  # noqa: PLC0415 - as above
 
     file = read_documents(filename)
     for pod in file.pods():

@@ -17,7 +17,7 @@ from floe_webhook.checks.pods_of_namespaces import RUNNING, missed_of
 from floe_webhook.commands.options import ClusterOptions
 from floe_webhook.commands.session import opened
 from floe_webhook.pod import Document
-from floe_webhook.removal import record_of
+from floe_webhook.record import record_of
 
 _COLUMNS = ("namespace", "label", "injected", "environment only", "missed", "versions", "manifests")
 
