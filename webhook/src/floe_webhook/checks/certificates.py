@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 
 from cryptography import x509
 
+from floe_certs.authority import BACKDATING
 from floe_certs.defects import DefectiveSecretError
 from floe_certs.inspection import Material, inspect
 from floe_certs.verification import certificates_in, refusal
@@ -100,7 +101,7 @@ def _about_ends(certificates: Mapping[str, x509.Certificate], now: datetime) -> 
         ends, begins = certificate.not_valid_after_utc, certificate.not_valid_before_utc
         if ends <= now:
             yield failed(check, f"{_begun(title)} ended at {ends:%Y-%m-%d %H:%M} UTC.", _SERVED)
-        elif ends - now < min(WARN_AHEAD, (ends - begins) / _SHORTEST_PART):
+        elif ends - now < min(WARN_AHEAD, (ends - begins - BACKDATING) / _SHORTEST_PART):
             left = (ends - now).days
             sentence = f"{_begun(title)} ends in {left} days, at {ends:%Y-%m-%d %H:%M} UTC, and is not renewed."
             yield warning(check, sentence, _SERVED)
