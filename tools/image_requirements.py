@@ -26,6 +26,7 @@ ROOMS: Mapping[str, tuple[str, ...]] = {
         "plugins/floe-catalog-*",
         "plugins/floe-compute-*",
         "plugins/floe-lineage-*",
+        "plugins/floe-quality-*",
     ),
 }
 """The rooms in each image, as folders of this tree."""

@@ -127,11 +127,21 @@ class QualityPlugin(PluginMetadata):
 
     @abstractmethod
     def run_suite(self, suite: QualitySuite, connection_config: Mapping[str, Any]) -> QualitySuiteResult:
-        """Runs a suite within `suite.timeout_seconds`; a check that cannot run is a result with `error_message`."""
+        """Runs a suite within `suite.timeout_seconds`; a check that cannot run is a result with `error_message`.
+
+        Args:
+            suite: The checks; those that are not enabled are left out.
+            connection_config: How the data is reached. The monitor gives `query` (a function that takes one read-only
+                statement and gives its rows), `dialect` (as sqlglot names it) and `table` (the parts of its name,
+                outermost first); an engine with connections of its own may need other keys.
+        """
 
     @abstractmethod
     def validate_expectations(
-        self, data_source: str, expectations: Sequence[Mapping[str, Any]]
+        self,
+        data_source: str,
+        expectations: Sequence[Mapping[str, Any]],
+        connection_config: Mapping[str, Any] | None = None,
     ) -> list[QualityCheckResult]:
         """Runs expectations given in the engine's own words, one result each, in order."""
 

@@ -116,7 +116,10 @@ class GoodQuality(QualityPlugin):
         return self.run_checks(suite.model_name, suite.model_name)
 
     def validate_expectations(
-        self, data_source: str, expectations: Sequence[Mapping[str, Any]]
+        self,
+        data_source: str,
+        expectations: Sequence[Mapping[str, Any]],
+        connection_config: Mapping[str, Any] | None = None,
     ) -> list[QualityCheckResult]:
         return []
 
