@@ -47,6 +47,12 @@ async def freshness(stage: Stage) -> float | None:
     return values[0] if values else None
 
 
+async def quality_score(stage: Stage) -> float | None:
+    """The contract's quality score, or None before the first check."""
+    found = (await metrics(stage)).items()
+    return next((value for series, value in found if series.startswith("floe_contract_quality_score")), None)
+
+
 async def watch(narrator: Narrator, *, stage: Stage, monitor: Service, receiver: AlertReceiver) -> None:
     """Fresh, stale, fresh again."""
 
@@ -65,6 +71,13 @@ async def watch(narrator: Narrator, *, stage: Stage, monitor: Service, receiver:
     await asyncio.to_thread(shift_updates, stage, timedelta(minutes=5))
     await until(checked_fresh, what="A check that finds the table fresh", program=monitor)
     narrator.check(not receiver.alerts, "the contract is kept: the table is five minutes old, nobody is told anything")
+
+    async def scored() -> bool:
+        return await quality_score(stage) is not None
+
+    await until(scored, what="A check of the quality rules", program=monitor)
+    score = await quality_score(stage)
+    narrator.check(score == 100.0, "its four quality rules hold, counted by one query: the score is 100")  # noqa: PLR2004 - all
 
     await asyncio.to_thread(shift_updates, stage, timedelta(days=3))
     narrator.say("Now the table's newest row is made three days old, as if the load had failed since.")

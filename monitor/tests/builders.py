@@ -17,6 +17,7 @@ from floe_monitor.contracts.model import (
     ContractId,
     ContractTable,
     FreshnessPromise,
+    QualityRule,
     TableLocation,
 )
 from floe_monitor.service.memory import Memory
@@ -76,6 +77,11 @@ def schema_contract(*, tables: int = 1) -> Contract:
         ContractTable(f"orders_{number}", TableLocation(f"orders_{number}")) for number in range(2, tables + 1)
     )
     return described(replace(contract(freshness=None), tables=(ORDERS, *more)), columns)
+
+
+def quality_contract(*rules: QualityRule) -> Contract:
+    """A contract that promises the content of `orders` alone."""
+    return replace(contract(freshness=None), quality=rules)
 
 
 def finding(severity: str = "error", *, element: str | None = "orders.updated_at", ongoing: bool = True) -> Finding:

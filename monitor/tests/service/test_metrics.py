@@ -1,9 +1,12 @@
 """What a scrape shows."""
 
+from dataclasses import replace
+
 import pytest
 from opentelemetry.sdk.metrics import MeterProvider
 from prometheus_client.parser import text_string_to_metric_families
 
+from floe_core.plugin_interfaces.alert_channel import ViolationType
 from floe_monitor.service.exposition import Exposition
 from floe_monitor.service.metrics import CHECK_DURATION, METRICS, MonitorMetrics
 from monitor.tests.builders import SECOND, check_run, contract, outcome
@@ -85,3 +88,14 @@ def test_coverage_is_the_share_of_planned_checks_that_ran() -> None:
     text = text_of(exposition)
     assert "floe_monitor_coverage_ratio 0.75" in text
     assert 'floe_monitor_missed_checks_total{check_type="freshness",reason="overrun"} 1.0' in text
+
+
+@pytest.mark.requirement("FR-016")
+def test_the_quality_score_is_the_last_runs_and_ends_with_its_contract() -> None:
+    metrics, exposition = metrics_and_scrape()
+    run = check_run(check=ViolationType.QUALITY)
+    metrics.checked(replace(run, verdict=replace(run.verdict, details={"quality_score": 87.5})))
+    name = str(contract().id)
+    assert f'floe_contract_quality_score{{contract="{name}"}} 87.5' in text_of(exposition)
+    metrics.forget(name)
+    assert "floe_contract_quality_score{" not in text_of(exposition)

@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Self
 
+from floe_core.plugin_interfaces.alert_channel import ViolationSeverity
+from floe_core.plugin_interfaces.quality import QualityCheck
+
 UNNAMED = "default"
 
 
@@ -127,6 +130,25 @@ class AvailabilityPromise:
 
 
 @dataclass(frozen=True, slots=True)
+class QualityRule:
+    """A rule about the content of a table.
+
+    Attributes:
+        check: As a quality plugin takes it; its name is unique in the contract and what findings call it.
+        severity: Of a finding if the rule does not hold.
+    """
+
+    table: ContractTable
+    check: QualityCheck
+    severity: ViolationSeverity
+
+    @property
+    def element(self) -> str:
+        """What findings call it: `table.column: rule`."""
+        return self.check.name
+
+
+@dataclass(frozen=True, slots=True)
 class Contract:
     """A contract that is watched.
 
@@ -139,6 +161,7 @@ class Contract:
     tables: tuple[ContractTable, ...] = ()
     freshness: tuple[FreshnessPromise, ...] = ()
     availability: AvailabilityPromise | None = None
+    quality: tuple[QualityRule, ...] = ()
     consumers: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
     document: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)

@@ -25,7 +25,9 @@ from floe_monitor.contracts.model import (
     ContractId,
     ContractTable,
     FreshnessPromise,
+    QualityRule,
 )
+from floe_monitor.contracts.quality import quality_rules, unchecked
 from floe_monitor.contracts.schema import remarks_on, table_of
 
 _API_VERSION = re.compile(r"v3\.[012]\.\d+")
@@ -82,6 +84,7 @@ class _Reader:
             tables=tables,
             freshness=tuple(_strictest(promises)),
             availability=self._availability(),
+            quality=self._quality(tables),
             consumers=self._consumers(),
             remarks=tuple(self._remarks(tables)),
             document=self._document.content,
@@ -192,12 +195,17 @@ class _Reader:
                 self._report((*path, "value"), f"`{level.property}`: {error}")
         return AvailabilityPromise(max(promised)) if promised else None
 
+    def _quality(self, tables: tuple[ContractTable, ...]) -> tuple[QualityRule, ...]:
+        by_name = {table.name: table for table in tables}
+        return tuple(quality_rules(self._odcs.schema_ or (), by_name, self._document.content, self._report))
+
     def _remarks(self, tables: tuple[ContractTable, ...]) -> Iterator[str]:
         for level in self._odcs.slaProperties or ():
             if (level.property or "").strip().lower() not in _FRESHNESS | _AVAILABILITY:
                 yield f"The service level {level.property} is declared and not checked."
         for table in tables:
             yield from remarks_on(table)
+        yield from unchecked(self._odcs.schema_ or ())
 
     def _consumers(self) -> tuple[str, ...]:
         named = next(

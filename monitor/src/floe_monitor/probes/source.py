@@ -8,6 +8,7 @@ from typing import Any
 from floe_core.errors import ConfigurationError, plugin_boundary
 from floe_core.plugin_interfaces.catalog import CatalogPlugin, Table
 from floe_core.plugin_interfaces.compute import ComputeConfig, ComputePlugin, ConnectionResult
+from floe_core.plugin_interfaces.quality import QualityPlugin, QualitySuite, QualitySuiteResult
 from floe_monitor.probes.workers import Workers
 
 # A plugin that keeps to its timeout answers before it is given up.
@@ -21,6 +22,7 @@ class Source:
     Attributes:
         timeout: Bound of every single call (`check_timeout_seconds`).
         connection: Connection values merged over the compute's own configuration.
+        quality: Counts what quality rules are about; None if the manifest names no such plugin.
     """
 
     name: str
@@ -29,6 +31,7 @@ class Source:
     workers: Workers
     timeout: timedelta
     connection: Mapping[str, Any] = field(default_factory=dict)
+    quality: QualityPlugin | None = None
 
     async def rows(self, sql: str) -> list[tuple[Any, ...]]:
         """Rows of a read-only query.
@@ -44,6 +47,26 @@ class Source:
                 return compute.fetch_rows(config, sql, seconds)
 
         return await self.workers.call(self.name, fetch, self.timeout + _GRACE)
+
+    async def quality_of(
+        self, plugin: QualityPlugin, suite: QualitySuite, table: tuple[str, ...]
+    ) -> QualitySuiteResult:
+        """What the quality plugin finds; it queries through the compute.
+
+        Raises:
+            FloeError: The source cannot be reached, or did not answer in time.
+        """
+        compute, config = self._compute()
+
+        def query(sql: str) -> list[tuple[Any, ...]]:
+            with plugin_boundary(compute.name, "fetch_rows"):
+                return compute.fetch_rows(config, sql, suite.timeout_seconds)
+
+        def run() -> QualitySuiteResult:
+            with plugin_boundary(plugin.name, "run_suite"):
+                return plugin.run_suite(suite, {"query": query, "dialect": self.dialect, "table": table})
+
+        return await self.workers.call(self.name, run, self.timeout + _GRACE)
 
     async def ping(self) -> ConnectionResult:
         """One probe of the compute.

@@ -58,6 +58,7 @@ class MonitorMetrics:
         self._freshness: dict[str, float] = {}
         self._availability: dict[str, float] = {}
         self._differences: dict[str, float] = {}
+        self._quality: dict[str, float] = {}
         self._started = 0
         self._missed = 0
         self._violations = meter.create_counter(VIOLATIONS, description=METRICS[VIOLATIONS][1])
@@ -73,6 +74,7 @@ class MonitorMetrics:
         self.observe(FRESHNESS, lambda: _per_contract(self._freshness), unit="s")
         self.observe(AVAILABILITY, lambda: _per_contract(self._availability))
         self.observe(SCHEMA, lambda: _per_contract(self._differences))
+        self.observe(QUALITY, lambda: _per_contract(self._quality))
         self.observe("floe_monitor_coverage_ratio", lambda: [Observation(self.coverage)])
         self.observe("floe_monitor_contracts", lambda: [Observation(len(self.active))])
 
@@ -96,6 +98,7 @@ class MonitorMetrics:
         self._freshness.pop(contract, None)
         self._availability.pop(contract, None)
         self._differences.pop(contract, None)
+        self._quality.pop(contract, None)
 
     def checked(self, run: CheckRun) -> None:
         """A check has ended."""
@@ -112,6 +115,8 @@ class MonitorMetrics:
             self._availability[contract] = min(measured)
         elif measured and run.check is ViolationType.SCHEMA_DRIFT:
             self._differences[contract] = sum(measured)
+        elif isinstance(score := run.verdict.details.get("quality_score"), float):
+            self._quality[contract] = score
 
     def started(self, key: str, drift: timedelta) -> None:
         """See `ScheduleObserver`."""

@@ -8,10 +8,12 @@ from typing import Any
 from floe_monitor.checks.availability import AvailabilityCheck, AvailabilityFacts
 from floe_monitor.checks.freshness import FreshnessCheck, FreshnessFacts
 from floe_monitor.checks.model import Check
+from floe_monitor.checks.quality import QualityCheckOfContract, QualityFacts
 from floe_monitor.checks.schema_drift import SchemaDriftCheck, SchemaFacts
 from floe_monitor.contracts.model import Contract
 from floe_monitor.probes.availability import ping
 from floe_monitor.probes.freshness import observe_freshness
+from floe_monitor.probes.quality import observe_quality
 from floe_monitor.probes.schema import observe_schema
 from floe_monitor.probes.source import Source
 from floe_monitor.service.memory import Memory
@@ -39,6 +41,10 @@ async def _freshness(target: Target) -> FreshnessFacts:
     return await observe_freshness(target.contract, target.source)
 
 
+async def _quality(target: Target) -> QualityFacts:
+    return await observe_quality(target.contract, target.source)
+
+
 async def _availability(target: Target) -> AvailabilityFacts:
     answer = await ping(target.source)
     target.memory.uptime = target.memory.uptime.with_ping(answer, holds_for=holds_for(target.interval))
@@ -58,4 +64,5 @@ WATCHES: tuple[Watch, ...] = (
     Watch(FreshnessCheck(), _freshness),
     Watch(AvailabilityCheck(), _availability),
     Watch(SchemaDriftCheck(), _schema),
+    Watch(QualityCheckOfContract(), _quality),
 )

@@ -58,12 +58,14 @@ def create_plugins(
         )
     compute = registry.create(PluginKind.COMPUTE, _resolved(chosen.compute, environ))
     catalog = registry.create(PluginKind.CATALOG, _resolved(chosen.catalog, environ)) if chosen.catalog else None
+    quality = registry.create(PluginKind.QUALITY, _resolved(chosen.quality, environ)) if chosen.quality else None
     source = Source(
         name=compute.name,
         compute=compute,
         catalog=catalog,
         workers=Workers(),
         timeout=timedelta(seconds=manifest.monitoring.check_timeout_seconds),
+        quality=quality,
     )
     channels = {choice.name: _channel(choice, registry, environ) for choice in chosen.alert_channels}
     if terminal and not any(isinstance(channel, ConsoleAlertPlugin) for channel in channels.values()):
