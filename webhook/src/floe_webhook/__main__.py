@@ -16,6 +16,7 @@ from floe_core.logging import configure_logging
 from floe_webhook.arguments import CERTIFICATES, FILES, Arguments
 from floe_webhook.durations import parse_duration
 from floe_webhook.following import Follow
+from floe_webhook.lookups import BUDGET_SECONDS, Lookup
 from floe_webhook.service import serve
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
@@ -114,6 +115,20 @@ _PORT = _Port(0, 65535)
 )
 @click.option("--progress", help="ConfigMap that keeps how far ended pods were told.")
 @click.option("--gateway-token-file", type=_FILE, help="Holds the release namespace's token for the gateway.")
+@click.option(
+    "--lookup",
+    multiple=True,
+    type=click.Choice([str(one) for one in Lookup]),
+    show_default="nothing",
+    help="What the cluster is asked for; may be given several times.",
+)
+@click.option(
+    "--lookup-budget",
+    default=f"{BUDGET_SECONDS}s",
+    type=_Duration(),
+    help="How long an admission waits for what it asks for, in all.",
+)
+@click.option("--oldest-kubelet", help="Its version, where nodes cannot be listed.")
 @click.option("--log-level", default="info", type=click.Choice(["debug", "info", "warning", "error"]))
 @click.option("--log-format", default="json", type=click.Choice(["json", "console"]))
 def main(

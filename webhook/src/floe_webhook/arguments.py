@@ -7,7 +7,9 @@ from pathlib import Path
 from floe_certs.kubernetes import ClusterObjects
 from floe_certs.settings import CertificateSettings, Source
 from floe_core.errors import ConfigurationError
+from floe_webhook.cluster.nodes import version_of
 from floe_webhook.following import Follow, FollowSettings
+from floe_webhook.lookups import Lookup, LookupSettings
 
 FILES = "files"
 """The certificate comes from two files that somebody else keeps up to date."""
@@ -58,6 +60,9 @@ class Arguments:
     evict_per_round: int
     progress: str | None
     gateway_token_file: Path | None
+    lookup: tuple[str, ...]
+    lookup_budget: timedelta
+    oldest_kubelet: str | None
 
     def certificate_files(self) -> tuple[Path, Path]:
         """Certificate and key.
@@ -110,6 +115,26 @@ class Arguments:
             gateway_token_file=self.gateway_token_file,
             deployment=self.owner_deployment,
             webhook_configuration=self.webhook_configuration,
+        )
+
+    def lookup_settings(self) -> LookupSettings:
+        """What the cluster is asked for.
+
+        Raises:
+            ConfigurationError: The version is none.
+        """
+        if self.oldest_kubelet and version_of(self.oldest_kubelet) is None:
+            raise ConfigurationError(
+                f"{self.oldest_kubelet!r} is no version.",
+                where="--oldest-kubelet",
+                remedy="Write it as 1.29 or v1.29.3.",
+            )
+        return LookupSettings(
+            enabled=frozenset(Lookup(name) for name in self.lookup),
+            namespace=self.release_namespace,
+            deployment=self.owner_deployment,
+            budget_seconds=self.lookup_budget.total_seconds(),
+            oldest_kubelet=self.oldest_kubelet,
         )
 
     def certificate_settings(self) -> CertificateSettings:

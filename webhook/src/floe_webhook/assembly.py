@@ -10,6 +10,7 @@ from floe_webhook.cluster.api import KubernetesApi
 from floe_webhook.cluster.ownership import OwnedCreation
 from floe_webhook.following import following
 from floe_webhook.leading import Duty
+from floe_webhook.looking_up import looking_up
 from floe_webhook.metrics import Metrics
 from floe_webhook.reload import CurrentProfile
 from floe_webhook.server import Surroundings, Witness
@@ -51,10 +52,19 @@ def assemble(parts: Parts) -> Assembly:
     arguments = parts.arguments
     creating = OwnedCreation(parts.api, parts.api, arguments.release_namespace or "", arguments.owner_deployment)
     followed = following(arguments.follow_settings(), parts.api, parts.profile, parts.metrics.following, creating)
+    looked_up = looking_up(
+        arguments.lookup_settings(),
+        parts.api,
+        parts.profile,
+        parts.metrics.lookups,
+        creating=creating,
+        announcer=followed.announcer,
+    )
     return Assembly(
-        duties=followed.duties,
-        followers=followed.followers,
+        duties=followed.duties | looked_up.duties,
+        followers=followed.followers | looked_up.followers,
+        surroundings=looked_up.surroundings,
         witness=followed.witness,
         failed=followed.failed,
-        details=followed.details,
+        details=lambda: {**followed.details(), **looked_up.details()},
     )

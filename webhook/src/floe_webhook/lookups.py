@@ -42,6 +42,14 @@ class Result(StrEnum):
     LATE = "late"
 
 
+class Assumed(StrEnum):
+    """What may not be known of the cluster's versions, and is assumed then."""
+
+    API_SERVER = "api_server"
+    OLDEST_KUBELET = "oldest_kubelet"
+    KEEPS_NATIVE_SIDECARS = "keeps_native_sidecars"
+
+
 BUDGET_SECONDS = 0.2
 """For all that one admission asks for; the API server waits for each admission."""
 

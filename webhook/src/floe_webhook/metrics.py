@@ -11,6 +11,7 @@ from floe_webhook.connections import CAUSES
 from floe_webhook.decision import Outcome
 from floe_webhook.following_metrics import FollowingMetrics
 from floe_webhook.injection import Injection
+from floe_webhook.lookup_metrics import LookupMetrics
 from floe_webhook.reasons import Reason
 
 ALLOWED = "allowed_undecided"
@@ -18,6 +19,7 @@ REFUSED = "refused"
 
 # An admission takes some tenths of a millisecond; the API server waits for seconds at most.
 _SECONDS = (0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
+_MISSING = frozenset({Reason.SECRET_MISSING, Reason.SECRET_KEY_MISSING})
 _BYTES = (1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000, 500_000)
 
 
@@ -98,6 +100,7 @@ class Metrics:
         )
         self.certificates = CertificateMetrics(self.registry)
         self.following = FollowingMetrics(self.registry)
+        self.lookups = LookupMetrics(self.registry)
         ProcessCollector(registry=self.registry)
 
     def leads(self, leads: Callable[[], bool]) -> None:
@@ -118,6 +121,8 @@ class Metrics:
         self._requests[decision.outcome].inc()
         for reason in decision.reasons:
             self._reasons[reason].inc()
+            if reason in _MISSING:
+                self.missing_secrets.inc()
         if injection.patch:
             self._patch.observe(response_bytes)
         self._duration.observe(seconds)

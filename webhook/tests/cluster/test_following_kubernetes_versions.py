@@ -9,6 +9,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from floe_webhook.cluster.nodes import AGAIN_SECONDS, SECONDS, TABLE, KubernetesVersions, Version, version_of
+from floe_webhook.lookup_metrics import LookupMetrics
 from webhook.tests.cluster.api_server import StandIn, client, stand_in
 
 pytestmark = pytest.mark.requirement("HOUSE-3", "FP-5")
@@ -35,7 +36,7 @@ async def followed(
     async with stand_in() as server, client(server.url) as api:
         server.answers |= {"/version": [(200, NEW)], NODES: [(200, table("v1.36.3"))], TEMPLATES: [(201, KEPT)]}
         settings = {"release_namespace": "floe-system"} | settings
-        yield server, KubernetesVersions(api, registry or CollectorRegistry(), **settings)
+        yield server, KubernetesVersions(api, LookupMetrics(registry or CollectorRegistry()), **settings)
 
 
 async def test_a_new_cluster_keeps_native_sidecars_and_nothing_is_assumed() -> None:

@@ -15,6 +15,7 @@ from floe_webhook.admission import Review
 from floe_webhook.cluster.surroundings import MOST_SOURCES, ClusterSurroundings
 from floe_webhook.decision import Facts, Outcome
 from floe_webhook.injection import Injection
+from floe_webhook.lookup_metrics import LookupMetrics
 from floe_webhook.lookups import Lookup, LookupSettings
 from floe_webhook.reasons import Reason
 from webhook.tests.builders import PROFILE, Pod, container, pod
@@ -61,7 +62,7 @@ async def cluster(*enabled: Lookup, budget_seconds: float = 30.0, **known: bool)
         surroundings = ClusterSurroundings(
             api,
             LookupSettings(enabled=frozenset(enabled), budget_seconds=budget_seconds),
-            registry,
+            LookupMetrics(registry),
             native_sidecars=lambda: known.get("native_sidecars", True),
             sidecar_starts=lambda: known.get("sidecar_starts", True),
             monotonic=lambda: now[0],

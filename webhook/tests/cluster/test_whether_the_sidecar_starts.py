@@ -12,6 +12,7 @@ from floe_certs.api import RefusedError, UnreachableError
 from floe_webhook.announcements import Announcement
 from floe_webhook.cluster.sidecar_health import FORGET_SECONDS, SidecarHealth, Trouble, trouble_of
 from floe_webhook.cluster.sidecar_probe import KEPT_SECONDS, PATIENCE_SECONDS, SidecarProbe, probe_path, probe_pod
+from floe_webhook.lookup_metrics import LookupMetrics
 from floe_webhook.profile import Profile
 from webhook.tests.builders import PROFILE, profile
 from webhook.tests.cluster.api_server import Asked, StandIn, client, stand_in
@@ -67,7 +68,7 @@ async def replica() -> AsyncIterator[Replica]:
     async with stand_in() as server, client(server.url) as api:
         now, in_force, told, registry = [1000.0], InForce(), Told(), CollectorRegistry()
         current: Any = in_force
-        health = SidecarHealth(api, current, registry, probe_path=PROBE, monotonic=lambda: now[0])
+        health = SidecarHealth(api, current, LookupMetrics(registry), probe_path=PROBE, monotonic=lambda: now[0])
         probe = SidecarProbe(
             api,
             api,

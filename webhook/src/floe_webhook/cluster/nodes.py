@@ -15,12 +15,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import structlog
-from prometheus_client import CollectorRegistry, Gauge
 
 from floe_certs.api import RefusedError, UnreachableError
 from floe_webhook.cluster.api import PAGE_OBJECTS, KubernetesApi
 from floe_webhook.cluster.native_sidecars import supported
 from floe_webhook.failures import reason_of
+from floe_webhook.lookup_metrics import LookupMetrics
+from floe_webhook.lookups import Assumed
 from floe_webhook.pod import Document, entries, mapping, text
 
 TABLE = "application/json;as=Table;g=meta.k8s.io;v=v1"
@@ -58,14 +59,14 @@ class Versions:
         return self.keeps_the_field is not False and all(version >= _NATIVE_SIDECARS for version in known)
 
     @property
-    def unknown(self) -> tuple[str, ...]:
-        """Names of what is not known."""
+    def unknown(self) -> tuple[Assumed, ...]:
+        """What is not known."""
         found = {
-            "api_server": self.api_server,
-            "oldest_kubelet": self.oldest_kubelet,
-            "keeps_native_sidecars": self.keeps_the_field,
+            Assumed.API_SERVER: self.api_server,
+            Assumed.OLDEST_KUBELET: self.oldest_kubelet,
+            Assumed.KEEPS_NATIVE_SIDECARS: self.keeps_the_field,
         }
-        return tuple(name for name, value in found.items() if value is None)
+        return tuple(of for of, value in found.items() if value is None)
 
 
 def version_of(told: str) -> Version | None:
@@ -80,7 +81,7 @@ class KubernetesVersions:
     def __init__(
         self,
         api: KubernetesApi,
-        registry: CollectorRegistry,
+        metrics: LookupMetrics,
         *,
         release_namespace: str | None,
         oldest_kubelet: str | None = None,
@@ -90,7 +91,7 @@ class KubernetesVersions:
 
         Args:
             api: Is asked.
-            registry: Takes the metrics.
+            metrics: Take what is known.
             release_namespace: Where the dry run is done; None does none.
             oldest_kubelet: A version that holds instead of the nodes' own.
             sleep: How to wait.
@@ -99,17 +100,7 @@ class KubernetesVersions:
         self._release_namespace = release_namespace
         self._told = version_of(oldest_kubelet) if oldest_kubelet else None
         self._sleep = sleep
-        self._kept = Gauge(
-            "floe_webhook_native_sidecars_kept",
-            "1 if API server and kubelets keep native sidecars as far as is known, 0 if pods get environment only",
-            registry=registry,
-        )
-        self._unknown = Gauge(
-            "floe_webhook_kubernetes_version_unknown",
-            "1 for what could not be found out and is assumed to keep native sidecars",
-            ["of"],
-            registry=registry,
-        )
+        self._metrics = metrics
         self._answered = False
         self._take(Versions(oldest_kubelet=self._told))
 
@@ -145,9 +136,9 @@ class KubernetesVersions:
 
     def _take(self, versions: Versions) -> None:
         self.versions = versions
-        self._kept.set(versions.native_sidecars)
-        for name in Versions().unknown:
-            self._unknown.labels(name).set(name in versions.unknown)
+        self._metrics.native_sidecars.set(versions.native_sidecars)
+        for of in Assumed:
+            self._metrics.version_unknown.labels(of).set(of in versions.unknown)
 
     async def _asked(self, ask: Callable[[], Awaitable[Any]], last: Any) -> Any:
         try:

@@ -14,11 +14,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 
 import structlog
-from prometheus_client import CollectorRegistry, Gauge
 
 from floe_certs.api import RefusedError
 from floe_webhook import pod as pods
 from floe_webhook.cluster.api import KubernetesApi
+from floe_webhook.lookup_metrics import LookupMetrics
 from floe_webhook.pod import Document
 from floe_webhook.reload import CurrentProfile
 
@@ -89,7 +89,7 @@ class SidecarHealth:
         self,
         api: KubernetesApi,
         profile: CurrentProfile,
-        registry: CollectorRegistry,
+        metrics: LookupMetrics,
         *,
         probe_path: str | None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
@@ -100,7 +100,7 @@ class SidecarHealth:
         Args:
             api: Is asked.
             profile: Names the image.
-            registry: Takes the metric.
+            metrics: Take what is known.
             probe_path: Where the probe pod is; None without one.
             sleep: How to wait.
             monotonic: Seconds that a change of the clock does not move.
@@ -115,12 +115,7 @@ class SidecarHealth:
         self._seen_to_run = ""  # what was created up to this time is no evidence any more
         self._waiting = _Turn("Pending", _PAGES_OF_WAITING)
         self._running = _Turn("Running", _PAGES_OF_RUNNING)
-        self._gauge = Gauge(
-            "floe_webhook_sidecar_starts",
-            "1 while the sidecar's image starts as far as is known, 0 while pods get environment only",
-            registry=registry,
-        )
-        self._gauge.set(1)
+        self._gauge = metrics.sidecar_starts
 
     @property
     def starts(self) -> bool:

@@ -14,8 +14,6 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 from typing import Any
 
-from prometheus_client import CollectorRegistry, Counter
-
 from floe_webhook.admission import Review
 from floe_webhook.cluster import named_objects, owners_lookup, quota
 from floe_webhook.cluster.api import KubernetesApi
@@ -24,7 +22,8 @@ from floe_webhook.cluster.named_objects import Named, Reference, Resource
 from floe_webhook.cluster.owners_lookup import Direct
 from floe_webhook.decision import Facts, Outcome, decide
 from floe_webhook.injection import Injection, inject
-from floe_webhook.lookups import Lookup, LookupSettings, Result
+from floe_webhook.lookup_metrics import LookupMetrics
+from floe_webhook.lookups import Lookup, LookupSettings
 from floe_webhook.namespace_limits import NamespaceLimits
 from floe_webhook.owners import Owner
 from floe_webhook.pod import INJECTED_LABEL, entries, text
@@ -63,7 +62,7 @@ class ClusterSurroundings:
         self,
         api: KubernetesApi,
         settings: LookupSettings,
-        registry: CollectorRegistry,
+        metrics: LookupMetrics,
         *,
         native_sidecars: Callable[[], bool],
         sidecar_starts: Callable[[], bool],
@@ -74,7 +73,7 @@ class ClusterSurroundings:
         Args:
             api: Is asked.
             settings: What may be asked.
-            registry: Takes the metric.
+            metrics: Count what is asked.
             native_sidecars: Whether the cluster keeps them.
             sidecar_starts: Whether the sidecar's image starts.
             monotonic: Seconds that a change of the clock does not move.
@@ -82,21 +81,10 @@ class ClusterSurroundings:
         self._settings = settings
         self._native_sidecars = native_sidecars
         self._sidecar_starts = sidecar_starts
-        counter = Counter(
-            "floe_webhook_lookups",
-            "What the API server was asked for, by result",
-            ["lookup", "result"],
-            registry=registry,
-        )
-        counts = {(lookup, result): counter.labels(lookup, result) for lookup in _PER_POD for result in Result}
-
-        def counted(lookup: Lookup, result: Result) -> None:
-            counts[lookup, result].inc()
-
         budget = settings.budget_seconds
         kept = partial(
             KeptAnswers[Any, Any],
-            counted=counted,
+            counted=metrics.asked,
             unanswered_seconds=settings.unanswered_seconds,
             monotonic=monotonic,
         )
@@ -186,9 +174,6 @@ class ClusterSurroundings:
 
     def _limits_hold(self, limits: NamespaceLimits) -> float:
         return self._settings.quotas_left_seconds if limits.quotas else self._settings.quotas_seconds
-
-
-_PER_POD = (Lookup.QUOTAS, Lookup.ENV_FROM, Lookup.SECRETS, Lookup.OWNERS)
 
 
 def needs_of(facts: Facts, profile: Profile, enabled: frozenset[Lookup], *, with_sidecar: bool) -> Needs:
