@@ -32,6 +32,13 @@ def manifest_page() -> str:
     return page()
 
 
+def annotations_page() -> str:
+    """docs/annotations.md, from the webhook's declarations."""
+    from floe_webhook.reference import annotations_page as page  # noqa: PLC0415 - keeps the list of pages quick
+
+    return page()
+
+
 def reasons_page() -> str:
     """docs/reasons.md, from the webhook's enumerations."""
     from floe_webhook.reference import reasons_page as page  # noqa: PLC0415 - keeps the list of pages quick
@@ -56,6 +63,7 @@ def chart_readme() -> str:
 PAGES: list[tuple[str, Callable[[], str]]] = [
     ("charts/floe-injector/values.schema.json", chart_schema),
     ("charts/floe-injector/README.md", chart_readme),  # after the schema, which it reads
+    ("docs/annotations.md", annotations_page),
     ("docs/manifest.md", manifest_page),
     ("docs/reasons.md", reasons_page),
     ("docs/requirements.md", requirements_page),
