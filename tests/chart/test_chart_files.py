@@ -7,7 +7,11 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from floe_webhook.following_metrics import FollowingMetrics
+from floe_monitor.cli import monitor
+from floe_sidecar.settings import Variable
+from floe_webhook.__main__ import main as webhook_program
+from floe_webhook.following import Follow
+from floe_webhook.lookups import Lookup
 from floe_webhook.metrics import Metrics
 from tools.chart import CHART, defaults, readme, values_schema
 
@@ -57,14 +61,45 @@ def test_no_template_names_a_ca_bundle() -> None:
     assert "caBundle:" not in without_comments
 
 
+@pytest.mark.requirement("HOUSE-11")
+def test_every_flag_that_the_chart_gives_is_one_of_the_webhook() -> None:
+    given = _flags("templates/webhook/deployment.yaml")
+    known = {option for parameter in webhook_program.params for option in parameter.opts}
+
+    assert given <= known
+    assert {str(one) for one in Lookup} == set(re.findall(r'"\w+" "([a-z-]+)"', _definition("floe.webhook.lookups")))
+    assert {str(one) for one in Follow} == set(re.findall(r"--follow=([a-z-]+)", ALL_TEMPLATES))
+
+
+@pytest.mark.requirement("FR-001")
+def test_every_flag_that_the_chart_gives_is_one_of_the_monitor() -> None:
+    known = {option for parameter in monitor.commands["run"].params for option in parameter.opts}
+
+    assert _flags("templates/monitor/monitor.yaml") <= known
+
+
+@pytest.mark.requirement("HOUSE-4")
+def test_every_variable_that_the_chart_gives_is_one_of_the_gateway() -> None:
+    template = (CHART / "templates/gateway/gateway.yaml").read_text(encoding="utf-8")
+    given = set(re.findall(r'^ +"([A-Z_]+)" ', template, re.MULTILINE))
+
+    assert {f"FLOE_SIDECAR_{name}" for name in given} <= {str(variable) for variable in Variable}
+    assert "ROLE" in given
+
+
+def _flags(template: str) -> set[str]:
+    return set(re.findall(r"^ +- (--[a-z-]+)=", (CHART / template).read_text(encoding="utf-8"), re.MULTILINE))
+
+
+def _definition(name: str) -> str:
+    return ALL_TEMPLATES.split(f'define "{name}"')[1].split("define", 1)[0]
+
+
 @pytest.mark.requirement("CC-1.4")
 @pytest.mark.parametrize("file", ["templates/metrics/alerts.yaml", "dashboards/floe-injector.json"])
 def test_alerts_and_panels_ask_for_metrics_that_the_webhook_has(file: str) -> None:
-    metrics = Metrics()
-    FollowingMetrics(metrics.registry)
-
     asked = set(re.findall(r"floe_webhook_\w+", (CHART / file).read_text(encoding="utf-8")))
-    told = set(re.findall(r"^# HELP (\w+)", metrics.text().decode(), re.MULTILINE))
+    told = set(re.findall(r"^# HELP (\w+)", Metrics().text().decode(), re.MULTILINE))
 
     assert {name.removesuffix("_bucket") for name in asked} <= told
 

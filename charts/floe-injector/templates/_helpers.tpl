@@ -155,3 +155,18 @@ apiKeyFile: {{ ternary "/var/run/floe/credentials/lineage-api-key" "" (ne $own.a
 {{- $factors := dict "Ki" 1024 "Mi" 1048576 "Gi" 1073741824 "Ti" 1099511627776 -}}
 {{- div (mul (trimSuffix $unit $size | int64) (get $factors $unit) (index . 1)) 100 -}}
 {{- end }}
+
+{{/* What the webhook may ask the cluster for: everything that it has the right to. */}}
+{{- define "floe.webhook.lookups" -}}
+{{- $lookups := list -}}
+{{- range $value, $lookup := dict
+  "nativeSidecars" "native-sidecars"
+  "sidecarHealth" "sidecar-health"
+  "quotas" "quotas"
+  "envFrom" "env-from"
+  "secrets" "secrets"
+  "owners" "owners" -}}
+{{- if get $.Values.rbac $value }}{{ $lookups = append $lookups $lookup }}{{ end -}}
+{{- end -}}
+{{- toJson $lookups -}}
+{{- end }}
