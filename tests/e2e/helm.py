@@ -28,10 +28,13 @@ class Helm:
     Attributes:
         folder: Takes its configuration and the values that it is given.
         kubeconfig: None for what needs no cluster.
+        namespace: The release's own, which has to exist.
     """
 
     folder: Path
     kubeconfig: Path | None = None
+    release: str = RELEASE
+    namespace: str = RELEASE_NAMESPACE
 
     def lint(self, *arguments: str) -> str:
         """What `helm lint` says."""
@@ -39,29 +42,29 @@ class Helm:
 
     def template(self, values: Values | Path | None = None, *arguments: str) -> list[Manifest]:
         """The objects of the release as `helm template` renders them, hooks and all."""
-        options = [*self._values(values), "--kube-version", KUBERNETES_VERSION, "--namespace", RELEASE_NAMESPACE]
-        text = self("template", RELEASE, str(CHART), *options, *arguments)
+        options = [*self._values(values), "--kube-version", KUBERNETES_VERSION, "--namespace", self.namespace]
+        text = self("template", self.release, str(CHART), *options, *arguments)
         return [document for document in YAML(typ="safe", pure=True).load_all(text) if document]
 
     def install(self, values: Values) -> None:
         """Installs the release and waits until it is ready."""
-        self("install", RELEASE, str(CHART), "--create-namespace", *self._waiting(), *self._values(values))
+        self("install", self.release, str(CHART), *self._waiting(), *self._values(values))
 
     def upgrade(self, values: Values) -> None:
         """Changes the release and waits until it is ready."""
-        self("upgrade", RELEASE, str(CHART), *self._waiting(), *self._values(values))
+        self("upgrade", self.release, str(CHART), *self._waiting(), *self._values(values))
 
     def rollback(self) -> None:
         """Goes back to the revision before and waits until it is ready."""
-        self("rollback", RELEASE, *self._waiting())
+        self("rollback", self.release, *self._waiting())
 
     def test(self) -> str:
         """What `helm test` says."""
-        return self("test", RELEASE, "--namespace", RELEASE_NAMESPACE, "--timeout", "60s")
+        return self("test", self.release, "--namespace", self.namespace, "--timeout", "60s")
 
     def uninstall(self) -> None:
         """Removes the release and waits until its objects are gone."""
-        self("uninstall", RELEASE, *self._waiting())
+        self("uninstall", self.release, *self._waiting())
 
     def __call__(self, *arguments: str) -> str:
         """The output of a command of helm.
@@ -76,9 +79,8 @@ class Helm:
             [str(program("helm")), *arguments], environment=environment | homes | kubeconfig, timeout_seconds=300.0
         )
 
-    @staticmethod
-    def _waiting() -> list[str]:
-        return ["--namespace", RELEASE_NAMESPACE, "--wait", "--timeout", "120s"]
+    def _waiting(self) -> list[str]:
+        return ["--namespace", self.namespace, "--wait", "--timeout", "120s"]
 
     def _values(self, values: Values | Path | None) -> list[str]:
         if values is None:

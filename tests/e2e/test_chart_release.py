@@ -1,0 +1,147 @@
+"""The chart on a real cluster: installed by helm, obeyed at a label, changed without a gap, removed without a trace."""
+
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from tests.e2e.admission import INJECT_LABEL, Namespace, create_namespace
+from tests.e2e.chart_release import GONE_SECONDS, Release, released, wait_until_gone
+from tests.e2e.cluster import images
+from tests.e2e.cluster.binaries import program
+from tests.e2e.cluster.client import KubernetesClient
+from tests.e2e.cluster.commands import run
+from tests.e2e.cluster.node import Node
+from tests.e2e.inventory import everything
+from tests.e2e.lineage_backend import LineageBackend, lineage_backend
+from tests.e2e.trickle import trickle, wait_until_injected
+from tests.e2e.workloads import SIDECAR, condition, emitting, end_of, job, log_of, run_job
+
+pytestmark = [pytest.mark.e2e, pytest.mark.requirement("HOUSE-2", "HOUSE-3")]
+
+RELEASE = "floe-injector"
+_POLL_SECONDS = 0.5
+
+
+@pytest.fixture(scope="module")
+def client(node: Node) -> Iterator[KubernetesClient]:
+    """An administrator's client of the node's cluster, which has the webhook's image."""
+    node.runtime.load(images.archive_of("webhook"))
+    with node.cluster.client() as administrator:
+        yield administrator
+
+
+@pytest.fixture(scope="module")
+def backend(node: Node) -> Iterator[LineageBackend]:
+    """A lineage backend on the node's address."""
+    with lineage_backend(node.address) as listening:
+        yield listening
+
+
+@pytest.fixture(scope="module")
+def release(
+    node: Node, client: KubernetesClient, backend: LineageBackend, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Release]:
+    """The chart, installed."""
+    with released(node, client, backend.url, tmp_path_factory.mktemp("release"), RELEASE) as installed:
+        yield installed
+
+
+@pytest.fixture
+def home(client: KubernetesClient, release: Release) -> Iterator[Namespace]:  # noqa: ARG001 - it has to be there
+    """A namespace that has opted in by its label."""
+    namespace = create_namespace(client, {INJECT_LABEL: "enabled"})
+    wait_until_injected(client, namespace)
+    yield namespace
+    client.delete(namespace.manifest)
+
+
+@pytest.mark.requirement("HOUSE-4", "HOUSE-5", "REQ-521")
+def test_a_labelled_namespaces_job_completes_and_its_lineage_arrives(
+    home: Namespace, client: KubernetesClient, backend: LineageBackend
+) -> None:
+    created = job(home, {"containers": [emitting("app", "by-the-chart")]}, labels={})
+
+    pod = run_job(client, created)
+
+    assert condition(client, created) == "Complete"
+    assert end_of(pod, "app")["exitCode"] == 0, log_of(client, pod, "app")
+    assert end_of(pod, SIDECAR)["exitCode"] == 0, log_of(client, pod, SIDECAR)
+    assert backend.event("by-the-chart")["eventType"] == "COMPLETE"
+
+
+@pytest.mark.requirement("HOUSE-5")
+def test_helms_own_test_finds_the_release_working_and_leaves_nothing(release: Release, node: Node) -> None:
+    before = everything(node.cluster.kubeconfig)
+
+    said = release.helm.test()
+
+    assert "Phase:          Succeeded" in said
+    assert "Failed" not in said
+    _wait_for_no_more_than(before, node)
+
+
+@pytest.mark.requirement("HOUSE-11", "FP-1", "FP-24")
+def test_no_pod_is_missed_while_the_release_is_upgraded_and_rolled_back(
+    release: Release, home: Namespace, client: KubernetesClient
+) -> None:
+    changed = release.values | {"webhook": release.values["webhook"] | {"podAnnotations": {"changed": "yes"}}}
+
+    with trickle(client, home) as created:
+        release.helm.upgrade(changed)
+        after_the_upgrade = len(created.pods)
+        release.helm.rollback()
+
+    assert 0 < after_the_upgrade < len(created.pods)
+    assert created.not_injected() == []
+
+
+@pytest.mark.requirement("HOUSE-4", "HOUSE-7")
+def test_a_pod_without_a_sidecar_sends_through_the_gateway_with_its_namespaces_token(
+    release: Release, home: Namespace, client: KubernetesClient, node: Node, backend: LineageBackend
+) -> None:
+    kubectl = [str(program("kubectl")), f"--kubeconfig={node.cluster.kubeconfig}"]
+    gateway = f"{release.helm.release}-gateway-0"
+    tokens = ["/opt/floe/bin/python", "-m", "floe_sidecar.tokens", home.name]
+    secrets = run([*kubectl, "exec", f"--namespace={release.helm.namespace}", gateway, "--", *tokens])
+    run([*kubectl, "apply", "--filename=-"], standard_input=secrets)
+    annotations = {"floe.dev/environment-only": "true"}
+    created = job(home, {"containers": [emitting("app", "through-the-gateway")]}, annotations=annotations)
+
+    pod = run_job(client, created)
+
+    assert condition(client, created) == "Complete", log_of(client, pod, "app")
+    assert "initContainers" not in pod["spec"]
+    assert backend.event("through-the-gateway")
+
+
+@pytest.mark.requirement("FP-23")
+def test_uninstalling_leaves_nothing_of_any_kind(
+    node: Node, client: KubernetesClient, backend: LineageBackend, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    name = "floe-elsewhere"
+    before = everything(node.cluster.kubeconfig)
+    with released(node, client, backend.url, tmp_path_factory.mktemp("elsewhere"), name) as installed:
+        made = everything(node.cluster.kubeconfig) - before
+        home = create_namespace(client, {INJECT_LABEL: "enabled"})
+        wait_until_injected(client, home)
+        client.delete(home.manifest)
+
+        installed.helm.uninstall()
+
+        wait_until_gone(client, name)
+    assert {kind.split()[0] for kind in made} >= {
+        "Lease",
+        "Secret",
+        "PersistentVolumeClaim",
+        "MutatingWebhookConfiguration",
+    }
+    _wait_for_no_more_than(before, node)
+
+
+def _wait_for_no_more_than(before: set[str], node: Node) -> None:
+    """Namespaces and volumes that were removed take a moment to go."""
+    deadline = time.monotonic() + GONE_SECONDS
+    while left := everything(node.cluster.kubeconfig) - before:
+        assert time.monotonic() < deadline, f"still there after {GONE_SECONDS:g} s: {sorted(left)}"
+        time.sleep(_POLL_SECONDS)
