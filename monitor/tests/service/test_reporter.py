@@ -1,6 +1,7 @@
 """Lines for the person at the terminal."""
 
 import io
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
@@ -37,3 +38,12 @@ def test_uptime_is_a_percentage() -> None:
     assert line(check_run(found, check=ViolationType.AVAILABILITY)).plain.endswith("availability  99.912% up")
     nothing_yet = Outcome(CheckStatus.PASS, threshold=0.999)
     assert line(check_run(nothing_yet, check=ViolationType.AVAILABILITY)).plain.endswith("The promise is kept.")
+
+
+@pytest.mark.requirement("FR-016")
+def test_quality_is_a_score_and_how_many_rules_hold() -> None:
+    run = check_run(Outcome(CheckStatus.PASS, "orders: rowCount", measure=4.0), check=ViolationType.QUALITY)
+    counted = {"quality_score": 75.0, "rules": [{"passed": True}, {"passed": False}]}
+    told = replace(run, verdict=replace(run.verdict, details=counted))
+    assert line(told).plain.endswith("quality  score 75.0: 1 of 2 rule(s) hold")
+    assert line(run).plain.endswith("quality  The promise is kept.")

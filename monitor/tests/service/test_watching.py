@@ -15,16 +15,24 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from floe_core.plugin_interfaces.alert_channel import AlertChannelPlugin, ContractViolationEvent
+from floe_core.manifest.models import PluginChoice
+from floe_core.plugin_interfaces.alert_channel import (
+    AlertChannelPlugin,
+    ContractViolationEvent,
+    ViolationSeverity,
+)
+from floe_core.plugin_interfaces.metadata import PluginKind
+from floe_core.plugin_interfaces.quality import QualityCheck, QualityPlugin
+from floe_core.plugin_interfaces.registry import PluginRegistry
 from floe_core.telemetry import init_telemetry
 from floe_monitor.contracts.directory import ContractDirectory, read_directory
-from floe_monitor.contracts.model import Contract
+from floe_monitor.contracts.model import Contract, QualityRule
 from floe_monitor.probes.source import Source
 from floe_monitor.service.monitor import Monitor, MonitorSettings
 from floe_monitor.store.records import CheckRun
 from floe_monitor.store.results import active_contracts
 from floe_monitor.store.tables import EpisodeRow, SlaStatus, Violation
-from monitor.tests.builders import HOUR, MINUTE, contract, schema_contract, until
+from monitor.tests.builders import HOUR, MINUTE, ORDERS, contract, quality_contract, schema_contract, until
 from monitor.tests.sources import DOWN, HEALTHY, ToldCompute, duckdb_source, make_orders, told_source
 
 pytestmark = pytest.mark.requirement("FR-001", "FR-005", "FR-033")
@@ -271,6 +279,34 @@ async def test_a_changed_schema_is_one_episode_that_ends_when_it_is_reverted(
         ("schema_drift", "resolved", "critical"),
     ]
     assert running.inbox.events[0].actual_value == "orders.amount: DOUBLE"
+    assert len(await rows(engine, EpisodeRow)) == 1
+
+
+@pytest.mark.requirement("FR-015", "FR-016", "FR-017", "FR-029")
+async def test_a_broken_quality_rule_is_told_once_and_its_recovery_too(
+    database: str, engine: AsyncEngine, tmp_path: Path
+) -> None:
+    warehouse = tmp_path / "w.duckdb"
+    _changed(warehouse, "CREATE TABLE orders (id INTEGER)", "INSERT INTO orders VALUES (1), (2)")
+    check = QualityCheck(
+        name="orders.id: duplicateValues",
+        type="duplicateValues",
+        parameters={"metric": "duplicateValues", "operator": "mustBe", "bound": (0,), "columns": ("id",)},
+    )
+    watched = quality_contract(QualityRule(ORDERS, check, ViolationSeverity.ERROR))
+    odcs: QualityPlugin = PluginRegistry().create(PluginKind.QUALITY, PluginChoice(type="odcs"))
+    score = f'floe_contract_quality_score{{contract="{watched.id}"}}'
+    async with watching(database, replace(duckdb_source(warehouse), quality=odcs), watched) as running:
+        await until(lambda: "pass" in running.states("quality"))
+        assert (await running.series())[score] == 100
+        await asyncio.to_thread(_changed, warehouse, "INSERT INTO orders VALUES (2), (2)")
+        await until(lambda: len(running.inbox.events) == 1)
+        await until(lambda: running.states("quality").count("fail") >= 2)
+        assert (await running.series())[score] == 50
+        await asyncio.to_thread(_changed, warehouse, "DELETE FROM orders", "INSERT INTO orders VALUES (1)")
+        await until(lambda: len(running.inbox.events) == 2)
+    assert running.inbox.told == [("quality", "opened", "error"), ("quality", "resolved", "error")]
+    assert (running.inbox.events[0].expected_value, running.inbox.events[0].actual_value) == ("exactly 0 rows", "2")
     assert len(await rows(engine, EpisodeRow)) == 1
 
 

@@ -46,6 +46,8 @@ def line(run: CheckRun) -> Text:
 
 
 def _measures(run: CheckRun) -> str:
+    if run.check is ViolationType.QUALITY:
+        return _quality(run)
     shown = []
     for outcome in run.verdict.outcomes:
         if outcome.measure is None or outcome.reason:
@@ -57,3 +59,11 @@ def _measures(run: CheckRun) -> str:
         else:
             shown.append(f"{outcome.element}: {outcome.measure:.0f} s old, {outcome.threshold:.0f} s promised")
     return "; ".join(shown)
+
+
+def _quality(run: CheckRun) -> str:
+    score, rules = run.verdict.details.get("quality_score"), run.verdict.details.get("rules", [])
+    if not isinstance(score, float):
+        return ""
+    kept = sum(bool(rule["passed"]) for rule in rules)
+    return f"score {score:.1f}: {kept} of {len(rules)} rule(s) hold"
