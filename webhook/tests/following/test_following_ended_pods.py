@@ -75,6 +75,20 @@ async def test_a_new_leader_goes_on_where_the_last_one_ended() -> None:
     assert (ends(first), ends(second)) == (["1"], ["2"])
 
 
+async def test_a_leader_that_ends_keeps_what_it_told_last() -> None:
+    async with cluster() as (server, api):
+        noted, first, second = Noted(), Receiver(), Receiver()
+        async with following(api, first, noted):
+            await until(lambda: bool(noted.kept), "kept its progress")
+            server.put_pod(numbered(1))  # ten seconds have not passed since
+            await until(lambda: bool(noted.outcomes), "told of what ended")
+        async with following(api, second, noted):
+            server.put_pod(numbered(2))
+            await until(lambda: len(second.events) == 2, "told of what ended later")
+
+    assert (ends(first), ends(second)) == (["1"], ["2"])
+
+
 async def test_where_the_api_server_has_forgotten_only_what_is_newer_is_told() -> None:
     async with cluster() as (server, api):
         server.put_pod(numbered(1))

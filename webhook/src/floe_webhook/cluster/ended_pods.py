@@ -11,6 +11,7 @@ taken, so a new leader repeats the last few seconds at most, with the same bytes
 """
 
 import asyncio
+import contextlib
 import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -45,6 +46,9 @@ MOST_REMEMBERED = 16384
 
 KEEP_SECONDS = 10.0
 """How often progress is kept at most."""
+
+LAST_WRITE_SECONDS = 2.0
+"""For keeping progress at the end, within the time that a duty has to end."""
 
 PAUSE_SECONDS = 1.0
 """Between two watches, and before what failed is tried again."""
@@ -230,15 +234,22 @@ class EndedPods:
             self.announcer.announce(Announcement(subject, *UNSENT))
 
     async def _send(self) -> None:
-        kept_at, kept = self.monotonic(), ""
-        while True:
-            waiting = await self._room.get()
-            if waiting.has_pod:
-                self.observer.sent(await self.sender.send(waiting.events) if waiting.events else Outcome.UNNAMED)
-            now = self.monotonic()
-            if waiting.version and waiting.version != kept and (not kept or now - kept_at >= KEEP_SECONDS):
-                await self.progress.write(waiting.version)
-                kept, kept_at = waiting.version, now
+        taken = kept = ""
+        kept_at = self.monotonic()
+        try:
+            while True:
+                waiting = await self._room.get()
+                if waiting.has_pod:
+                    self.observer.sent(await self.sender.send(waiting.events) if waiting.events else Outcome.UNNAMED)
+                taken = waiting.version or taken
+                if taken != kept and (not kept or self.monotonic() - kept_at >= KEEP_SECONDS):
+                    await self.progress.write(taken)
+                    kept, kept_at = taken, self.monotonic()
+        finally:
+            # Whoever leads next need not tell the last seconds again.
+            if taken != kept:
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self.progress.write(taken), LAST_WRITE_SECONDS)
 
 
 class _TooOldError(Exception):
