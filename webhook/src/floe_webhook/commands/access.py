@@ -73,6 +73,7 @@ async def connected(access: Access) -> AsyncIterator[KubernetesApi]:
 
 def _from_kubeconfig(files: str, context: str | None) -> ClusterAccess:
     try:
+        import yaml  # noqa: PLC0415 - comes with the extra
         from kubernetes import config  # noqa: PLC0415 - an extra, and slow to import
         from kubernetes.client import Configuration  # noqa: PLC0415 - as above
     except ModuleNotFoundError:
@@ -89,13 +90,14 @@ def _from_kubeconfig(files: str, context: str | None) -> ClusterAccess:
             raise ConfigurationError(f"There is no context {context!r}; there are: {names}.", where=files)
         config.load_kube_config(files, context, found, persist_config=False)  # type: ignore[no-untyped-call]  # as above
         tls = _tls(found)
-    except (config.ConfigException, OSError, ValueError, TypeError) as error:  # TypeError: a list where a map belongs
+    except (config.ConfigException, yaml.YAMLError, OSError, ValueError, TypeError) as error:  # TypeError: its shape
         raise ConfigurationError(
             f"The kubeconfig cannot be used: {told(error)}",
             where=files,
             remedy="Try `kubectl get namespaces` with it.",
         ) from None
-    if not found.api_key and not found.cert_file:
+    # Plain HTTP is somebody's own proxy on this machine (`kubectl proxy`), which knows who asks.
+    if found.host.startswith("https:") and not found.api_key and not found.cert_file:
         raise ConfigurationError(
             "The kubeconfig's user has neither a token nor a client certificate, and no program gave one.",
             where=files,
