@@ -92,7 +92,7 @@ def _flags(template: str) -> set[str]:
 
 
 def _definition(name: str) -> str:
-    return ALL_TEMPLATES.split(f'define "{name}"')[1].split("define", 1)[0]
+    return ALL_TEMPLATES.split(f'define "{name}"')[1].split("\n{{- end }}\n", 1)[0]
 
 
 @pytest.mark.requirement("CC-1.4")
