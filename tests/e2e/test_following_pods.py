@@ -246,11 +246,13 @@ async def test_pods_are_told_of_on_their_workload_and_their_ends_become_runs_onc
         return pod(sales, inject=inject, spec=spec, **owned)
 
     async with installation.replica("first"):
-        for _ in range(3):
-            await installation.create_pod(one(hostNetwork=True))
+        pods = f"/api/v1/namespaces/{sales.name}/pods"
+        for query in ({"dryRun": "All"}, {}, {}, {}):
+            answer = await installation.release.api("POST", pods, query=query, body=one(hostNetwork=True))
+            assert "floe.dev/injected" in answer.document["metadata"]["labels"]
         event = await installation.told(deployment, "HostNetwork", 3)
         assert (event["type"], event["source"]["component"]) == ("Warning", "floe-webhook")
-        assert event["involvedObject"]["kind"] == "Deployment"
+        assert (event["involvedObject"]["kind"], event["count"]) == ("Deployment", 3)
 
         succeeded = await installation.create_pod(one(restartPolicy="Never"))
         await installation.end(succeeded, "Succeeded", {"exitCode": 0})

@@ -39,7 +39,7 @@ _FROM_OUTSIDE = frozenset(
         "TerminationByKubelet",
     }
 )
-_REPORTED = ("delivered_events", "handed_over_events", "unsent_events")
+_REPORTED = ("acked_events", "delivered_events", "handed_over_events", "unsent_events", "dead_letters")
 _KILLED_CODES = frozenset({130, 137, 143})
 _GRACEFUL_CODES = frozenset({0, 143})
 
@@ -178,15 +178,19 @@ def _time(text: str) -> datetime | None:
 
 @dataclass(frozen=True, slots=True)
 class SidecarReport:
-    """What the sidecar said at its end.
+    """What the sidecar said at its end (docs/gateway.md), in events.
 
     Attributes:
-        unsent: Events that it could neither deliver nor hand over.
+        acked: Taken from the application.
+        unsent: Neither delivered nor handed over.
+        dead_letters: Refused by the backend for good.
     """
 
+    acked: int
     delivered: int
     handed_over: int
     unsent: int
+    dead_letters: int
 
 
 def sidecar_report(pod: Document) -> SidecarReport | None:

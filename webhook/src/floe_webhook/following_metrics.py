@@ -61,7 +61,7 @@ class FollowingMetrics:
             (self.evictions, Eviction),
             (self.ended_pods, End),
             (self.pod_runs, Outcome),
-            (self.sidecar_events, ("delivered", "handed_over", "unsent")),
+            (self.sidecar_events, ("delivered", "handed_over", "unsent", "dead_letter")),
             (self.sidecars, Unsent),
         ):
             for value in values:
@@ -108,3 +108,4 @@ class FollowingMetrics:
             self.sidecar_events.labels("delivered").inc(report.delivered)
             self.sidecar_events.labels("handed_over").inc(report.handed_over)
             self.sidecar_events.labels("unsent").inc(report.unsent)
+            self.sidecar_events.labels("dead_letter").inc(report.dead_letters)

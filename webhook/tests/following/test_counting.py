@@ -49,7 +49,7 @@ def test_what_is_observed_is_counted() -> None:
     metrics.ended(End.ABORT)
     metrics.sent(Outcome.SENT)
     metrics.retried()
-    metrics.reported(Unsent.UNSENT, SidecarReport(5, 4, 3))
+    metrics.reported(Unsent.UNSENT, SidecarReport(12, 5, 4, 3, 2))
     metrics.reported(Unsent.NO_REPORT, None)
 
     assert sample(registry, "floe_webhook_events_total") == 1

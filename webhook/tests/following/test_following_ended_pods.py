@@ -144,10 +144,12 @@ async def test_progress_waits_for_the_events_to_be_taken() -> None:
 @pytest.mark.parametrize(
     ("report", "said"),
     [
-        pytest.param({"delivered_events": 3, "unsent_events": 2}, Unsent.UNSENT, id="something is lost"),
-        pytest.param({"delivered_events": 3}, Unsent.ALL_SENT, id="all is delivered"),
-        pytest.param({"handed_over_events": 1}, Unsent.ALL_SENT, id="the gateway has it"),
-        pytest.param({"delivered_events": 0}, Unsent.NO_EVENTS, id="a pod without lineage"),
+        pytest.param(
+            {"acked_events": 5, "delivered_events": 3, "unsent_events": 2}, Unsent.UNSENT, id="something is lost"
+        ),
+        pytest.param({"acked_events": 3, "delivered_events": 3}, Unsent.ALL_SENT, id="all is delivered"),
+        pytest.param({"acked_events": 1, "handed_over_events": 1}, Unsent.ALL_SENT, id="the gateway has it"),
+        pytest.param({"acked_events": 0}, Unsent.NO_EVENTS, id="a pod without lineage"),
         pytest.param(None, Unsent.NO_REPORT, id="killed without a word"),
     ],
 )

@@ -189,9 +189,11 @@ def test_a_pod_that_nothing_names_beforehand_is_filed_under_its_own_namespace() 
     ("message", "report"),
     [
         pytest.param(
-            '{"delivered_events":3,"handed_over_events":2,"unsent_events":1}', SidecarReport(3, 2, 1), id="a report"
+            '{"acked_events":7,"delivered_events":3,"handed_over_events":2,"unsent_events":1,"dead_letters":1}',
+            SidecarReport(7, 3, 2, 1, 1),
+            id="a report",
         ),
-        pytest.param("{}", SidecarReport(0, 0, 0), id="a report without numbers"),
+        pytest.param("{}", SidecarReport(0, 0, 0, 0, 0), id="a report without numbers"),
         pytest.param("killed", None, id="no JSON"),
         pytest.param("[1]", None, id="another document"),
         pytest.param(None, None, id="nothing"),

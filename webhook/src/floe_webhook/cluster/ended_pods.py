@@ -227,7 +227,7 @@ class EndedPods:
         elif report.unsent:
             said = Unsent.UNSENT
         else:
-            said = Unsent.ALL_SENT if report.delivered or report.handed_over else Unsent.NO_EVENTS
+            said = Unsent.ALL_SENT if report.acked else Unsent.NO_EVENTS
         self.observer.reported(said, report)
         subject = subject_of(pod, pods.text(pod, "metadata", "namespace"))
         if said is Unsent.UNSENT and subject is not None:
