@@ -4,7 +4,9 @@ import asyncio
 import ssl
 from collections.abc import Awaitable, Callable
 
-from aiohttp import web
+from aiohttp import StreamReader, web
+from aiohttp.abc import AbstractStreamWriter
+from aiohttp.http_parser import RawRequestMessage
 from aiohttp.web_protocol import RequestHandler
 from prometheus_client import Counter
 
@@ -36,11 +38,25 @@ class Connections(web.Server):
     """A server that cuts connections which say nothing."""
 
     def __init__(self, answer: Answer, cut: Counter, *, head_seconds: float, max_connections: int) -> None:
-        async def heard(request: web.BaseRequest) -> web.Response:
-            self._silent.discard(request.protocol)
-            return await answer(request)
+        loop = asyncio.get_running_loop()
 
-        super().__init__(heard, access_log=None, keepalive_timeout=IDLE_SECONDS, lingering_time=LINGERING_SECONDS)
+        def heard(
+            message: RawRequestMessage,
+            payload: StreamReader,
+            connection: RequestHandler,
+            writer: AbstractStreamWriter,
+            task: "asyncio.Task[None]",
+        ) -> web.BaseRequest:
+            self._silent.discard(connection)
+            return web.BaseRequest(message, payload, connection, writer, task, loop)
+
+        super().__init__(
+            answer,
+            request_factory=heard,
+            access_log=None,
+            keepalive_timeout=IDLE_SECONDS,
+            lingering_time=LINGERING_SECONDS,
+        )
         self._cut = {cause: cut.labels(cause) for cause in CAUSES}
         self._head_seconds = head_seconds
         self._max_connections = max_connections
