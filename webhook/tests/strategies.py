@@ -81,6 +81,45 @@ def containers(draw: st.DrawFn, name: str) -> dict[str, Any]:
     return found
 
 
+_annotations: dict[str, list[str]] = {
+    "resource.opentelemetry.io/service.name": ["a,b=c $(A)", "orders", ""],
+    "resource.opentelemetry.io/cost.center": ["a,b=c $(A)", "17", ""],
+    "kubectl.kubernetes.io/default-container": ["c0", "c1", "i0", "nobody", "istio-proxy"],
+    "floe.dev/containers": ["c0", "c0, i0", "", "c0,nobody", "a;b"],
+    "floe.dev/exclude-containers": ["c1", "i0, nobody", ","],
+    "floe.dev/init-containers": ["true", "false", "perhaps"],
+    "floe.dev/environment-only": ["true", "disabled", "orders"],
+    "floe.dev/sidecar-cpu-request": ["20m", "1", "64", "x"],
+    "floe.dev/sidecar-cpu-limit": ["15m", "1000m", "0"],
+    "floe.dev/sidecar-memory-request": ["48Mi", "96Mi", "1Ti"],
+    "floe.dev/sidecar-memory-limit": ["64Mi", "0.1Gi", "64"],
+    "floe.dev/sidecar-log-level": ["debug", "loud"],
+    "floe.dev/product": ["orders", "a\nb/$(A)", "x" * 200],
+    "floe.dev/environment": ["staging", "$(A)"],
+    "floe.dev/tenant": ["acme"],
+    "floe.dev/lineage-namespace": ["sales/load", "finance/load", "a b"],
+    "floe.dev/contaners": ["c0"],
+    "openshift.io/scc": ["restricted", "restricted-v2", "anyuid"],
+    "note": ["a,b=c $(A)", ""],
+}
+annotations = st.lists(
+    st.sampled_from([(name, text) for name, texts in _annotations.items() for text in texts]), max_size=5
+).map(dict)
+"""Annotations of ours and of others, good ones and bad ones."""
+
+_shapes: list[dict[str, Any]] = [
+    {},
+    {"hostNetwork": True},
+    {"hostUsers": False},
+    {"shareProcessNamespace": True},
+    {"terminationGracePeriodSeconds": 3},
+    {"securityContext": {"runAsUser": 0, "fsGroup": 2000}},
+    {"imagePullSecrets": [{"name": "registry"}, {"name": "own"}]},
+    {"imagePullSecrets": None},
+    {"resources": {"limits": {"cpu": "2", "memory": "2Gi"}}},
+]
+
+
 @st.composite
 def pods(draw: st.DrawFn) -> dict[str, Any]:
     """Pods that opted in and that an API server could have sent."""
@@ -93,23 +132,7 @@ def pods(draw: st.DrawFn) -> dict[str, Any]:
     )
     metadata: dict[str, Any] = {"labels": labels, "creationTimestamp": None}
     metadata |= draw(st.sampled_from([{"name": "one"}, {"generateName": "one-"}]))
-    annotations = draw(
-        st.dictionaries(
-            st.sampled_from(
-                [
-                    "resource.opentelemetry.io/service.name",
-                    "resource.opentelemetry.io/cost.center",
-                    "floe.dev/product",
-                    "floe.dev/environment-only",
-                    "note",
-                ]
-            ),
-            st.sampled_from(["a,b=c $(A)", "orders", "true", ""]),
-        )
-    )
-    if draw(st.booleans()):
-        annotations["floe.dev/containers"] = draw(st.sampled_from(["c0", "c0, i0", "", "c0,nobody"]))
-    metadata |= draw(st.sampled_from([{}, {"annotations": annotations}, {"annotations": None}]))
+    metadata |= draw(st.sampled_from([{}, {"annotations": draw(annotations)}, {"annotations": None}]))
     owners = st.sampled_from([("Job", "load-29391840"), ("ReplicaSet", "web-abc"), ("StatefulSet", "db")])
     if draw(st.booleans()):
         kind, name = draw(owners)
@@ -119,5 +142,7 @@ def pods(draw: st.DrawFn) -> dict[str, Any]:
     spec |= draw(st.sampled_from([{"initContainers": inits}, {"initContainers": None}, {}]))
     volumes = draw(st.lists(st.sampled_from(["data", "floe-spool"]), max_size=2, unique=True))
     spec |= draw(st.sampled_from([{"volumes": [{"name": name, "emptyDir": {}} for name in volumes]}, {}]))
-    spec |= draw(st.sampled_from([{}, {"hostNetwork": True}, {"terminationGracePeriodSeconds": 3}]))
+    spec |= draw(st.sampled_from(_shapes))
+    if draw(st.booleans()):
+        spec |= {"schedulerName": "default-scheduler", "serviceAccountName": "default"}
     return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec, "status": {}}

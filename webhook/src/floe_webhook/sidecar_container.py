@@ -18,6 +18,7 @@ from floe_webhook import pod as pods
 from floe_webhook.additions import Addition
 from floe_webhook.annotations import NOTHING_ASKED, Options
 from floe_webhook.pod import Document
+from floe_webhook.pod_resources import has_resources_of_its_own
 from floe_webhook.ports import Ports
 from floe_webhook.profile import SidecarProfile
 from floe_webhook.quantities import quantity
@@ -28,6 +29,9 @@ USER_ID = 65532
 """The image's user, which owns nothing: what is written out where a pod that runs as root would contradict it."""
 
 _SERVICE_ACCOUNT_DIRECTORY = "/var/run/secrets/kubernetes.io/serviceaccount"
+_TELEMETRY_SHARE = 4
+"""One part in four of the spool's room is telemetry's, if it is relayed."""
+
 _GRACE_SECONDS = 30
 _GRACE_MARGIN_SECONDS = 5
 _SHORTEST_FLUSH_SECONDS = 0.5
@@ -210,10 +214,11 @@ def _credentials(files: Mapping[str, SecretKey]) -> dict[str, Any]:
 def resource_needs(pod: Document) -> ResourceNeeds:
     """What leaves the pod's quality of service what it was.
 
-    A Guaranteed pod needs requests equal to limits in every container. A pod with resources of its own (KEP-2837) is
-    refused if its containers ask for more than it has, so there the sidecar lives within the pod's budget.
+    A Guaranteed pod needs requests equal to limits in every container. A pod with resources of its own (KEP-2837) has
+    its class from them, and is refused if its containers ask for more than it has: there the sidecar lives within the
+    pod's budget.
     """
-    if pods.mapping(pod, "spec", "resources"):
+    if has_resources_of_its_own(pods.mapping(pod, "spec")):
         return ResourceNeeds.NONE
     return ResourceNeeds.EQUAL if is_guaranteed(pod) else ResourceNeeds.MODEST
 
@@ -226,14 +231,20 @@ def _resources(sidecar: SidecarProfile, needs: ResourceNeeds) -> dict[str, Any]:
 
 
 def is_guaranteed(pod: Document) -> bool:
-    """Whether every container has limits for CPU and memory, and requests equal to them or none."""
+    """Whether the pod, if it has resources of its own, or else every container has limits for CPU and memory.
+
+    And requests equal to them, or none.
+    """
+    spec = pods.mapping(pod, "spec")
+    if has_resources_of_its_own(spec):
+        return _has_equal_requests(spec)
     found = list(pods.all_containers(pod))
     return bool(found) and all(_has_equal_requests(container) for container in found)
 
 
-def _has_equal_requests(container: Document) -> bool:
-    limits = pods.mapping(container, "resources", "limits")
-    requests = pods.mapping(container, "resources", "requests")
+def _has_equal_requests(document: Document) -> bool:
+    limits = pods.mapping(document, "resources", "limits")
+    requests = pods.mapping(document, "resources", "requests")
     for resource in ("cpu", "memory"):
         limit = quantity(limits.get(resource))
         if not limit or quantity(requests.get(resource, limits[resource])) != limit:
@@ -244,15 +255,18 @@ def _has_equal_requests(container: Document) -> bool:
 def _environment(sidecar: SidecarProfile, ports: Ports, shutdown_seconds: float) -> list[Mapping[str, Any]]:
     # A volume that grows past its limit has the whole pod evicted; SQLite's log needs room beside the events.
     spool_bytes = int((quantity(sidecar.spool_size) or 0) * 3 / 4)
+    telemetry_bytes = spool_bytes // _TELEMETRY_SHARE if sidecar.delivery.relays_telemetry else 0
     values: dict[SidecarVariable, str] = {
         SidecarVariable.PORT: str(ports.application),
         SidecarVariable.HEALTH_PORT: str(ports.health),
         SidecarVariable.HEALTH_HOST: "0.0.0.0",  # noqa: S104 - in the pod's own network
         SidecarVariable.SPOOL_DIRECTORY: SPOOL_DIRECTORY,
-        SidecarVariable.SPOOL_MAX_BYTES: str(spool_bytes),
+        SidecarVariable.SPOOL_MAX_BYTES: str(spool_bytes - telemetry_bytes),
         SidecarVariable.SHUTDOWN_SECONDS: f"{shutdown_seconds:g}",
         SidecarVariable.REDACTION: str(sidecar.redaction).lower(),
         SidecarVariable.LOG_LEVEL: sidecar.log_level,
     }
+    if telemetry_bytes:
+        values[SidecarVariable.TELEMETRY_MAX_BYTES] = str(telemetry_bytes)
     own = [{"name": str(name), "value": value} for name, value in values.items()]
     return [*own, *(variable.entry for variable in sidecar.delivery.variables)]
