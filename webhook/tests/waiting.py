@@ -1,7 +1,7 @@
 """Waiting for a condition, with a deadline that a busy machine keeps."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 SECONDS = 30.0
 
@@ -13,3 +13,12 @@ async def until(condition: Callable[[], bool], what: str, *, seconds: float = SE
     while not condition():
         assert loop.time() < deadline, f"not {what} within {seconds:g} s"
         await asyncio.sleep(0.01)
+
+
+async def eventually(condition: Callable[[], Awaitable[bool]], what: str, *, seconds: float = SECONDS) -> None:
+    """The same for a condition that has to be asked for."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + seconds
+    while not await condition():
+        assert loop.time() < deadline, f"not {what} within {seconds:g} s"
+        await asyncio.sleep(0.02)
