@@ -60,13 +60,29 @@ def chart_readme() -> str:
     return readme()
 
 
+def command_page() -> str:
+    """docs/command.md, from the commands of every room."""
+    from floe_core.cli.reference import command_page as page  # noqa: PLC0415 - keeps the list of pages quick
+
+    return page()
+
+
+def troubleshooting_page() -> str:
+    """docs/troubleshooting.md: written by hand but for its last part, the reasons."""
+    from floe_webhook.reference import with_reasons  # noqa: PLC0415 - as above
+
+    return with_reasons((ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8"))
+
+
 PAGES: list[tuple[str, Callable[[], str]]] = [
     ("charts/floe-injector/values.schema.json", chart_schema),
     ("charts/floe-injector/README.md", chart_readme),  # after the schema, which it reads
     ("docs/annotations.md", annotations_page),
+    ("docs/command.md", command_page),
     ("docs/manifest.md", manifest_page),
     ("docs/reasons.md", reasons_page),
     ("docs/requirements.md", requirements_page),
+    ("docs/troubleshooting.md", troubleshooting_page),
 ]
 
 

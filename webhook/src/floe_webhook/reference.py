@@ -90,6 +90,20 @@ def _allowed(annotation: Annotation) -> str:
     return "yes" if annotation.short in Overrides().allowed else "no"
 
 
+def with_reasons(page: str) -> str:
+    """docs/troubleshooting.md with each reason under its code, in the place of what stands from its heading on."""
+    written, heading, _ = page.partition("## Reasons\n")
+    lines = [
+        heading,
+        "Made by `make docs`. What stands in brackets in `floe explain`; the same codes are in a pod's annotation",
+        "`floe.dev/injection`, in Events and in metrics.",
+        "",
+    ]
+    for reason in Reason:
+        lines += [f"### {reason.value}", "", f"{reason.sentence} {reason.remedy}".rstrip(), ""]
+    return written + "\n".join(lines).rstrip() + "\n"
+
+
 def _section(title: str, columns: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> list[str]:
     table = [f"| {' | '.join(columns)} |", f"|{'---|' * len(columns)}"]
     table += [f"| `{code}` | {' | '.join(cells)} |" for code, *cells in rows]

@@ -16,7 +16,7 @@ _NO_FILES = 4
 @click.command()
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(shell: str) -> None:
-    r"""Print what makes a shell complete floe's commands and options with the tab key.
+    """Print what makes a shell complete floe's commands and options with the tab key.
 
     \b
     bash, in ~/.bashrc:            eval "$(floe completion bash)"
@@ -24,7 +24,7 @@ def completion(shell: str) -> None:
     fish, once:                    floe completion fish > ~/.config/fish/completions/floe.fish
 
     Below kubectl (`kubectl floe`) nothing has to be set up if kubectl's own completion is.
-    """
+    """  # noqa: D301 - click's own mark of what it must not wrap
     from floe_core.cli.main import floe  # noqa: PLC0415 - it imports this module when it is asked for
 
     found = get_completion_class(shell)
