@@ -1,13 +1,15 @@
-"""The command `floe monitor`."""
+"""The commands `floe monitor` and `floe contract`."""
 
 from pathlib import Path
 
 import click
 
+from floe_monitor.contract_cli import contract
+
 
 @click.group()
 def monitor() -> None:
-    """Watch data contracts: is the data fresh, can it be reached."""
+    """Watch data contracts: fresh, of the promised shape and quality, within reach."""
 
 
 @monitor.command()
@@ -70,4 +72,4 @@ def run(
     )
 
 
-commands = [monitor]
+commands = [monitor, contract]
