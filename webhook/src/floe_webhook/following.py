@@ -28,7 +28,8 @@ from floe_webhook.injection import Injection
 from floe_webhook.leading import Duty
 from floe_webhook.reload import CurrentProfile
 
-_LOOK_SECONDS = 1.0
+LOOK_SECONDS = 1.0
+"""Between two looks at whether the manifest is refused."""
 
 
 class Follow(StrEnum):
@@ -164,16 +165,17 @@ class ManifestProblems:
     error: Callable[[], str | None]
     announcer: Announcer
     subject: Subject
+    look_seconds: float = LOOK_SECONDS
 
     async def run(self) -> None:
         """See `Duty`."""
-        told = None
+        told: str | None = None
         while True:
             error = self.error()
             if error != told:
                 self.announcer.announce(self._announcement(error))
                 told = error
-            await asyncio.sleep(_LOOK_SECONDS)
+            await asyncio.sleep(self.look_seconds)
 
     def _announcement(self, error: str | None) -> Announcement:
         if error is None:

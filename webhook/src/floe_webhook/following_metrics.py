@@ -39,6 +39,9 @@ class FollowingMetrics:
         self.pod_runs = Counter(
             "floe_webhook_pod_runs", "Ended pods by what became of their run's events", ["outcome"], registry=registry
         )
+        self.runs_waiting = Gauge(
+            "floe_webhook_pod_runs_waiting", "Ended pods whose events wait to be sent", registry=registry
+        )
         self.retries = Counter(
             "floe_webhook_pod_run_retries", "Failed attempts to send an event of a pod's run", registry=registry
         )
@@ -96,6 +99,10 @@ class FollowingMetrics:
     def sent(self, outcome: Outcome) -> None:
         """See `EndedPodsObserver`."""
         self.pod_runs.labels(outcome).inc()
+
+    def waiting(self, pods: int) -> None:
+        """See `EndedPodsObserver`."""
+        self.runs_waiting.set(pods)
 
     def retried(self) -> None:
         """See `EndedPodsObserver`."""

@@ -25,6 +25,7 @@ class Noted:
     ends: list[End] = field(default_factory=list)
     outcomes: list[Outcome] = field(default_factory=list)
     reports: list[Unsent] = field(default_factory=list)
+    waited: int = 0
     kept: str = ""
 
     def announce(self, announcement: Announcement) -> None:
@@ -51,6 +52,9 @@ class Noted:
 
     def sent(self, outcome: Outcome) -> None:
         self.outcomes.append(outcome)
+
+    def waiting(self, pods: int) -> None:
+        self.waited = max(self.waited, pods)
 
     def reported(self, unsent: Unsent, _: SidecarReport | None) -> None:
         self.reports.append(unsent)

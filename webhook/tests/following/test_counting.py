@@ -49,6 +49,7 @@ def test_what_is_observed_is_counted() -> None:
     metrics.ended(End.ABORT)
     metrics.sent(Outcome.SENT)
     metrics.retried()
+    metrics.waiting(4)
     metrics.reported(Unsent.UNSENT, SidecarReport(12, 5, 4, 3, 2))
     metrics.reported(Unsent.NO_REPORT, None)
 
@@ -60,6 +61,7 @@ def test_what_is_observed_is_counted() -> None:
     assert sample(registry, "floe_webhook_ended_pods_total", end="ABORT") == 1
     assert sample(registry, "floe_webhook_pod_runs_total", outcome="sent") == 1
     assert sample(registry, "floe_webhook_pod_run_retries_total") == 1
+    assert sample(registry, "floe_webhook_pod_runs_waiting") == 4
     assert sample(registry, "floe_webhook_sidecar_events_total", fate="unsent") == 3
     assert sample(registry, "floe_webhook_ended_sidecars_total", report="no_report") == 1
 

@@ -178,6 +178,22 @@ async def test_a_pod_without_a_jobs_name_is_counted() -> None:
     assert (noted.outcomes, noted.ends, receiver.events) == ([Outcome.UNNAMED], [End.FAIL], [])
 
 
+async def test_a_pod_that_cannot_be_read_holds_up_no_other() -> None:
+    async with cluster() as (server, api):
+        unreadable = numbered(1)
+        nested: dict[str, Any] = {}
+        for _ in range(300):  # deeper than what can be written again
+            nested = {"a": nested}
+        unreadable["spec"]["containers"][0]["resources"] = nested
+        server.put_pod(unreadable)
+        server.put_pod(numbered(2))
+        noted, receiver = Noted(), Receiver()
+        async with following(api, receiver, noted):
+            await until(lambda: len(noted.outcomes) == 2, "looked at both")
+
+    assert (noted.outcomes, ends(receiver)) == ([Outcome.UNREADABLE, Outcome.SENT], ["2"])
+
+
 async def test_without_rights_the_duty_fails_so_that_somebody_is_told() -> None:
     async with cluster() as (server, api):
         server.forbidden.add("/pods")

@@ -11,7 +11,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from floe_certs.api import UnreachableError
-from floe_webhook.cluster.lineage_sender import LineageSender, Outcome
+from floe_webhook.cluster.lineage_sender import POISON_ATTEMPTS, LineageSender, Outcome
 from floe_webhook.cluster.ownership import OwnedCreation
 from floe_webhook.cluster.progress import ConfigMapProgress
 from webhook.tests.following.cluster import cluster
@@ -104,6 +104,14 @@ async def test_what_is_refused_for_good_does_not_hold_up_the_rest() -> None:
         assert await sender.send([b"1", b"2"]) is Outcome.REFUSED
 
     assert backend.bodies == [b"1", b"2"]
+
+
+async def test_an_event_that_the_receiver_fails_at_is_given_up_after_many_attempts() -> None:
+    backend = Backend(answers=[(503, "")] * 40 + [(500, "")] * POISON_ATTEMPTS)
+    async with sending(backend) as sender:
+        assert await sender.send([b"1", b"2"]) is Outcome.REFUSED
+
+    assert backend.bodies == [b"1"] * (40 + POISON_ATTEMPTS) + [b"2"]
 
 
 async def test_a_backend_that_is_not_there_is_tried_again() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from openlineage.client.event_v2 import Job, Run, RunEvent, RunState
 
@@ -204,6 +204,7 @@ def test_a_sidecars_last_words_are_read_if_they_can_be(message: str | None, repo
 
 
 @pytest.mark.requirement("RELAY-8")
+@settings(max_examples=40)
 @given(
     code=st.sampled_from([0, 1, 137, 143]), restarts=st.integers(0, 3), deleted=st.booleans(), pods=strategies.pods()
 )
@@ -238,6 +239,28 @@ def _valid(event: dict[str, Any]) -> None:
     assert all({"_producer", "_schemaURL"} <= facet.keys() for facet in facets.values())
     assert event["schemaURL"].startswith("https://openlineage.io/spec/2-0-2/")
     assert datetime.fromisoformat(event["eventTime"]).tzinfo is UTC
+
+
+_ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers(-300, 300) | st.sampled_from(["", "0", FINISHED, "2026-11-21", "x"]),
+    lambda inner: (
+        st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from(["name", "state", "terminated"]), inner)
+    ),
+    max_leaves=6,
+)
+_FIELDS = ["phase", "reason", "startTime", "conditions", "containerStatuses", "initContainerStatuses"]
+
+
+@settings(max_examples=60)
+@given(status=st.dictionaries(st.sampled_from(_FIELDS), _ANYTHING), state=_ANYTHING, started=_ANYTHING)
+def test_a_status_of_any_shape_is_read_as_some_end(status: dict[str, Any], state: Any, started: Any) -> None:
+    entry = {"name": "app", "restartCount": 1, "state": {"terminated": state}, "lastState": state}
+    document = ended()
+    document["status"] = {"containerStatuses": [entry, started], "phase": "Failed"} | status
+    document["metadata"]["deletionTimestamp"] = started
+
+    assert ending_of(document).finished_at >= ending_of(document).started_at
+    assert len(events_of(document)) >= 2
 
 
 def test_a_pod_in_any_state_can_be_read() -> None:

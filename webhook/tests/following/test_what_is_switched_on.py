@@ -74,7 +74,7 @@ def test_admissions_and_failures_to_decide_are_told_and_dry_runs_are_not() -> No
 
 async def test_a_refused_manifest_is_told_once_and_its_recovery_too() -> None:
     noted, errors = Noted(), ["plugins: unknown key"]
-    task = asyncio.create_task(ManifestProblems(lambda: errors[0] if errors else None, noted, DEPLOYMENT).run())
+    task = asyncio.create_task(ManifestProblems(lambda: errors[0] if errors else None, noted, DEPLOYMENT, 0.01).run())
     try:
         await until(lambda: len(noted.announced) == 1, "told of the refusal")
         errors.clear()

@@ -92,6 +92,16 @@ async def test_a_deployment_whose_uid_nobody_knows_is_looked_up() -> None:
         assert server.events[0]["involvedObject"]["uid"] == "uid-4"
 
 
+async def test_a_pod_that_was_being_created_is_looked_up_when_it_is_told() -> None:
+    async with cluster() as (server, api):
+        server.put("/api/v1/namespaces/sales/pods/alone", {"metadata": {"uid": "uid-6"}})
+        writer = events(api, Noted(), Clock())
+        writer.announce(told(Subject("sales", "Pod", "alone", "v1")))
+        await writer.write()
+
+        assert server.events[0]["involvedObject"]["uid"] == "uid-6"
+
+
 async def test_what_has_no_namespace_is_told_in_the_default_one() -> None:
     async with cluster() as (server, api):
         writer = events(api, Noted(), Clock())

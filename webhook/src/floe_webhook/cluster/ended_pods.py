@@ -29,6 +29,7 @@ from floe_webhook.cluster.api import PAGE_OBJECTS
 from floe_webhook.cluster.lineage_sender import Outcome
 from floe_webhook.cluster.progress import Progress
 from floe_webhook.endings import End, SidecarReport, ending_of, has_sidecar, sidecar_report
+from floe_webhook.failures import places
 from floe_webhook.pod import Document
 from floe_webhook.pod_runs import events_of
 
@@ -104,6 +105,10 @@ class EndedPodsObserver(Protocol):
         """What became of a pod's events."""
         ...
 
+    def waiting(self, pods: int) -> None:
+        """So many pods' events wait to be sent."""
+        ...
+
     def reported(self, unsent: Unsent, report: SidecarReport | None) -> None:
         """What its sidecar said."""
         ...
@@ -111,10 +116,16 @@ class EndedPodsObserver(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _Waiting:
-    """Events of a pod, and the `resourceVersion` up to which all is told once they are sent; empty for none."""
+    """What is to be done in its turn.
+
+    Attributes:
+        events: Of a pod, to be sent.
+        outcome: What is counted if there are no events; None if this is about no pod.
+        version: The `resourceVersion` up to which all is told after that; empty for none.
+    """
 
     events: tuple[bytes, ...]
-    has_pod: bool
+    outcome: Outcome | None
     version: str
 
 
@@ -175,7 +186,7 @@ class EndedPods:
                     await self._take(pod, "")
             query["continue"] = pods.text(document, "metadata", "continue")
             if not query["continue"]:
-                await self._room.put(_Waiting((), has_pod=False, version=version))
+                await self._room.put(_Waiting((), None, version))
                 return version
 
     async def _watch(self, version: str) -> str:
@@ -193,7 +204,7 @@ class EndedPods:
                     raise _TooOldError
                 version = pods.text(found, "metadata", "resourceVersion") or version
                 if kind == "BOOKMARK":
-                    await self._room.put(_Waiting((), has_pod=False, version=version))
+                    await self._room.put(_Waiting((), None, version))
                 else:
                     await self._take(found, version)
         except UnreachableError as error:
@@ -209,16 +220,24 @@ class EndedPods:
         """Tells what there is to tell of a pod; waits if there is no room."""
         uid = pods.text(pod, "metadata", "uid")
         if uid in self._told:
-            await self._room.put(_Waiting((), has_pod=False, version=version))
+            await self._room.put(_Waiting((), None, version))
             return
-        events = events_of(pod)
-        self.observer.ended(ending_of(pod).state)
-        if has_sidecar(pod):
-            self._hear(pod)
-        await self._room.put(_Waiting(events, has_pod=True, version=version))
+        await self._room.put(self._read(pod, version))
+        self.observer.waiting(self._room.qsize())
         self._told[uid] = None
         if len(self._told) > MOST_REMEMBERED:
             self._told.popitem(last=False)
+
+    def _read(self, pod: Document, version: str) -> _Waiting:
+        try:
+            events = events_of(pod)
+            self.observer.ended(ending_of(pod).state)
+            if has_sidecar(pod):
+                self._hear(pod)
+        except Exception as error:  # noqa: BLE001 - the edge of a loop: one pod must not hold up all others
+            _log.error("an ended pod cannot be read", error=type(error).__name__, at=places(error))
+            return _Waiting((), Outcome.UNREADABLE, version)
+        return _Waiting(events, Outcome.SENT if events else Outcome.UNNAMED, version)
 
     def _hear(self, pod: Document) -> None:
         report = sidecar_report(pod)
@@ -239,8 +258,10 @@ class EndedPods:
         try:
             while True:
                 waiting = await self._room.get()
-                if waiting.has_pod:
-                    self.observer.sent(await self.sender.send(waiting.events) if waiting.events else Outcome.UNNAMED)
+                if waiting.outcome is not None:
+                    outcome = await self.sender.send(waiting.events) if waiting.events else waiting.outcome
+                    self.observer.sent(outcome)
+                    self.observer.waiting(self._room.qsize())
                 taken = waiting.version or taken
                 if taken != kept and (not kept or self.monotonic() - kept_at >= KEEP_SECONDS):
                     await self.progress.write(taken)

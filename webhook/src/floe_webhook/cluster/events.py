@@ -39,6 +39,7 @@ _NOT_FOUND, _CONFLICT, _TOO_MANY, _SERVER_ERRORS = 404, 409, 429, 500
 _WORKLOADS_REMEMBERED = 512
 _LONGEST_NAME = 200
 _PATHS = {
+    "Pod": "/api/v1/namespaces/{}/pods/{}",
     "ReplicaSet": "/apis/apps/v1/namespaces/{}/replicasets/{}",
     "Job": "/apis/batch/v1/namespaces/{}/jobs/{}",
     "Deployment": "/apis/apps/v1/namespaces/{}/deployments/{}",

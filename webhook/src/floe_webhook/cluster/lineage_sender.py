@@ -4,7 +4,8 @@
 |------------------------------------|-------------------------------------------------------------------------|
 | 2xx                                | the next event                                                          |
 | none, 401, 403, 408, 425, 429, 5xx | the same again after a random delay that doubles, or after Retry-After  |
-| anything else                      | this event will never be taken: it is given up, and the next one follows |
+| 500, thirty times in a row         | the receiver fails at this event: it is given up, and the next one follows |
+| anything else                      | the same: it will never be taken                                        |
 """
 
 import asyncio
@@ -17,12 +18,16 @@ from pathlib import Path
 import aiohttp
 import structlog
 
+POISON_ATTEMPTS = 30
+"""Answers 500 to one event, some minutes of them, after which it is given up."""
+
 ENDPOINT = "api/v1/lineage"
 FIRST_DELAY_SECONDS, LONGEST_DELAY_SECONDS, LONGEST_RETRY_AFTER_SECONDS = 0.5, 30.0, 300.0
 
 _TIMEOUT = aiohttp.ClientTimeout(total=10.0)
 _OK = range(200, 300)
 _SERVER_ERRORS = 500
+_FAILS_AT_IT = 500
 _TRY_AGAIN = frozenset({401, 403, 408, 425, 429})
 
 _log = structlog.get_logger(__name__)
@@ -35,6 +40,7 @@ class Outcome(StrEnum):
     REFUSED = "refused"
     NOWHERE = "nowhere"
     UNNAMED = "unnamed"
+    UNREADABLE = "unreadable"
 
 
 class LineageSender:
@@ -78,14 +84,17 @@ class LineageSender:
 
     async def _send(self, event: bytes) -> bool:
         """Whether it was taken."""
-        delay = FIRST_DELAY_SECONDS
+        delay, failures = FIRST_DELAY_SECONDS, 0
         while (origin := self._origin()) is not None:
             status, retry_after = await self._post(origin, event)
             if status in _OK:
                 return True
-            if status and status not in _TRY_AGAIN and status < _SERVER_ERRORS:
+            failures = failures + 1 if status == _FAILS_AT_IT else 0
+            is_refused = status and status not in _TRY_AGAIN and status < _SERVER_ERRORS
+            if is_refused or failures >= POISON_ATTEMPTS:
                 _log.error("an event of a pod's run is refused", status=status)
                 return False
+            _log.warning("an event of a pod's run is not taken now", status=status)
             self._retried()
             await self._sleep(self._uniform(0.0, delay) if retry_after is None else retry_after)
             delay = min(delay * 2, LONGEST_DELAY_SECONDS)
@@ -101,8 +110,7 @@ class LineageSender:
                 f"{origin.rstrip('/')}/{ENDPOINT}", data=event, headers=headers, timeout=_TIMEOUT, allow_redirects=False
             ) as response:
                 return response.status, _seconds(response.headers.get("Retry-After", ""))
-        except (TimeoutError, aiohttp.ClientError, OSError) as error:
-            _log.warning("an event of a pod's run cannot be sent now", reason=type(error).__name__)
+        except (TimeoutError, aiohttp.ClientError, OSError):
             return 0, None
 
     def _token(self) -> str:
