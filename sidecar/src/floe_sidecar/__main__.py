@@ -18,7 +18,7 @@ def main() -> int:
         return 1
     os.umask(0o077)  # the spool holds what the pipeline knows
     # Before the first import of asyncio: which modules it may load depends on the addresses.
-    with lean_imports(tls=any(url.startswith("https:") for url in (settings.lineage_url, settings.gateway_url))):
+    with lean_imports(tls=any(url.startswith("https:") for url in settings.urls)):
         import asyncio  # noqa: PLC0415
 
         from floe_sidecar.assembly import StartError  # noqa: PLC0415

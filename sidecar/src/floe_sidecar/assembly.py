@@ -6,28 +6,36 @@ import asyncio
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urljoin
 
 from floe_sidecar.credentials import ApiKey
-from floe_sidecar.delivery import Limits
-from floe_sidecar.destinations import Backend, Console, Destination
+from floe_sidecar.delivery import Delivery, Limits
+from floe_sidecar.destinations import Backend, Console, Destination, Target
 from floe_sidecar.handover import Handover
-from floe_sidecar.http import Bounds, Handler, Server
+from floe_sidecar.http import Bounds, Handler, Respond, Server
+from floe_sidecar.messages import Request
 from floe_sidecar.metrics import Metrics
 from floe_sidecar.receiver import Receiver, fault
+from floe_sidecar.records import Opening
 from floe_sidecar.retries import Backoff
 from floe_sidecar.settings import Role, Settings, Variable
+from floe_sidecar.spool import Spool
 from floe_sidecar.writer import Writer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from floe_sidecar.telemetry import TelemetryRelay
 
 
 class StartError(Exception):
     """The sidecar cannot start; the message says what to do."""
 
 
-def application(settings: Settings, writer: Writer, metrics: Metrics, *, follow_runs: bool) -> Server:
-    """Where lineage comes in: from the pod itself, or in a gateway from everybody with a token."""
+def application(
+    settings: Settings, writer: Writer, metrics: Metrics, telemetry: TelemetryRelay | None, *, follow_runs: bool
+) -> Server:
+    """Where lineage and telemetry come in: from the pod itself, or in a gateway from everybody with a token."""
     clock = asyncio.get_running_loop().time
     receiver = Receiver(
         writer,
@@ -37,6 +45,8 @@ def application(settings: Settings, writer: Writer, metrics: Metrics, *, follow_
         batch_max_events=settings.batch_max_events,
         clock=clock,
     )
+    if telemetry is not None:
+        return server(settings, metrics, _by_path(receiver, telemetry))
     if settings.role is not Role.GATEWAY:
         return server(settings, metrics, receiver.receive)
     from floe_sidecar.gateway import Gateway  # noqa: PLC0415 - no sidecar needs it
@@ -52,6 +62,19 @@ def application(settings: Settings, writer: Writer, metrics: Metrics, *, follow_
         wall_clock=time.time,
     )
     return server(settings, metrics, gateway.receive, admits=gateway.admits, envelope_bytes=ENVELOPE_BYTES)
+
+
+def _by_path(receiver: Receiver, telemetry: TelemetryRelay) -> Handler:
+    from floe_sidecar.otlp import signal_of  # noqa: PLC0415 - few sidecars relay telemetry
+
+    def receive(request: Request, respond: Respond) -> None:
+        signal = signal_of(request.path.rstrip("/"))
+        if signal is None:
+            receiver.receive(request, respond)
+        else:
+            telemetry.receiver.receive(request, respond, signal)
+
+    return receive
 
 
 def server(
@@ -85,9 +108,63 @@ def destination(settings: Settings) -> Destination:
         return Console()
     clock = asyncio.get_running_loop().time
     try:
-        return Backend(settings, ApiKey(settings.lineage_api_key_file, settings.lineage_api_key, clock=clock))
+        target = Target(
+            urljoin(settings.lineage_url, settings.lineage_endpoint),
+            headers=settings.lineage_headers,
+            key=ApiKey(settings.lineage_api_key_file, settings.lineage_api_key, clock=clock),
+            ca_file=settings.lineage_ca_file,
+            timeout_seconds=settings.lineage_timeout_seconds,
+        )
     except OSError as error:  # ssl's errors are among them
         raise _unreadable(settings.lineage_ca_file, Variable.LINEAGE_CA_FILE, error) from None
+    return Backend(target)
+
+
+def telemetry(settings: Settings, directory: Path, metrics: Metrics) -> TelemetryRelay | None:
+    """The road of telemetry, if it is relayed.
+
+    Raises:
+        StartError: A file that it needs cannot be read.
+    """
+    if not settings.telemetry_url:
+        return None
+    from floe_sidecar.telemetry import FILE_NAME, TelemetryBackend, TelemetryRelay  # noqa: PLC0415 - as above
+
+    clock = asyncio.get_running_loop().time
+    what = "the telemetry backend's key file"
+    try:
+        target = Target(
+            settings.telemetry_url,
+            headers=settings.telemetry_headers,
+            key=ApiKey(settings.telemetry_api_key_file, "", clock=clock, what=what),
+            ca_file=settings.telemetry_ca_file,
+            timeout_seconds=settings.telemetry_timeout_seconds,
+        )
+    except OSError as error:
+        raise _unreadable(settings.telemetry_ca_file, Variable.TELEMETRY_CA_FILE, error) from None
+    counted = metrics.telemetry
+
+    def count_dropped(_seconds: float, dropped: int) -> None:
+        if dropped:
+            counted.dropped.add(dropped, value="dead_letters_full")
+
+    writer = Writer(
+        Spool(directory, max_bytes=settings.telemetry_max_bytes, file_name=FILE_NAME),
+        max_bytes=settings.telemetry_max_bytes,
+        duplicate_window_seconds=settings.duplicate_window_seconds,
+        on_commit=count_dropped,
+        on_opening=lambda opening: count_opening(metrics, opening),
+    )
+    backend = TelemetryBackend(target, counted)
+    delivery = Delivery(writer, backend, limits(settings), counted, clock=clock)
+    return TelemetryRelay(writer, delivery, counted, name=backend.name)
+
+
+def count_opening(metrics: Metrics, opening: Opening) -> None:
+    """Counts what was found when a file was opened."""
+    if opening.set_aside is not None:
+        metrics.corruptions.add()
+        metrics.recovered.add(opening.recovered)
 
 
 def handover(settings: Settings, writer: Writer, metrics: Metrics) -> Handover | None:

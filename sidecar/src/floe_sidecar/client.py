@@ -189,7 +189,7 @@ class _Connection(asyncio.Protocol):
         self._detail = b""
 
     def _read_answer(self) -> Answer:
-        return Answer(self._status, self._retry_after, self._detail.decode("utf-8", "replace"))
+        return Answer(self._status, self._retry_after, self._detail.decode("utf-8", "replace"), self._detail)
 
     def _finish(self, answer: Answer | None) -> None:
         if not self._answer.done():

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from floe_sidecar.destinations import Destination
 from floe_sidecar.lanes import Lane, Lanes, Wanted
 from floe_sidecar.logs import log
-from floe_sidecar.metrics import Clock, Metrics
+from floe_sidecar.metrics import Clock, Outgoing
 from floe_sidecar.records import DeadLetter, Queued
 from floe_sidecar.retries import Answer, Backoff, Breaker, Meaning, meaning, retry_after_seconds
 from floe_sidecar.spool import Spool
@@ -58,7 +58,7 @@ class Delivery:
         writer: Writer,
         destination: Destination,
         limits: Limits,
-        metrics: Metrics,
+        metrics: Outgoing,
         *,
         clock: Clock,
         wall_clock: Clock = time.time,
@@ -253,7 +253,7 @@ class Delivery:
 
     def _breaker_passed(self) -> None:
         if self._breaker.failures:
-            log(logging.INFO, "the lineage backend works again", backend=self._destination.name)
+            log(logging.INFO, f"the {self._destination.what} works again", backend=self._destination.name)
         self._waits_for_key = False
         self._breaker.passed()
 
@@ -261,7 +261,7 @@ class Delivery:
         if self._breaker.failures == 0:
             log(
                 logging.WARNING,
-                "the lineage backend does not take an event; it is tried again",
+                f"the {self._destination.what} does not take an event; it is tried again",
                 backend=self._destination.name,
                 reason=why,
                 answer=self.last.failure,

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Protocol
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlsplit
 
 from floe_sidecar.client import Client, tls_context
 from floe_sidecar.credentials import ApiKey
 from floe_sidecar.records import Queued
 from floe_sidecar.redaction import MARK, redact
 from floe_sidecar.retries import Answer
-from floe_sidecar.settings import Settings
 
 _PLACEHOLDER = "${api_key}"
 _SHORTEST_SECRET = 8
@@ -23,6 +24,9 @@ class Destination(Protocol):
     name: str
     """Where it is, without credentials, for people."""
 
+    what: str
+    """What it is, for people."""
+
     async def send(self, event: Queued, body: bytes) -> Answer:
         """Sends one event; never raises for the other side's faults."""
 
@@ -33,40 +37,48 @@ class Destination(Protocol):
         """Ends what is kept open."""
 
 
-class Backend:
-    """A lineage backend over HTTP/1.1. Each request carries the event's digest as `Idempotency-Key`."""
+class Target:
+    """An address that takes bodies over HTTP/1.1, with its headers and its key."""
 
-    def __init__(self, settings: Settings, key: ApiKey) -> None:
-        url = urljoin(settings.lineage_url, settings.lineage_endpoint)
+    def __init__(
+        self,
+        url: str,
+        *,
+        headers: Mapping[str, str],
+        key: ApiKey,
+        ca_file: Path | None,
+        timeout_seconds: float,
+    ) -> None:
         parts = urlsplit(url)
         self.name = redact(url.encode()).decode()
         self._key = key
-        self._headers = settings.lineage_headers
-        self._head = (
-            f"POST {parts.path or '/'}{'?' + parts.query if parts.query else ''} HTTP/1.1\r\nHost: {parts.netloc}\r\n"
-        )
+        self._headers = headers
+        self._path = parts.path or "/"
+        self._query = f"?{parts.query}" if parts.query else ""
+        self._host = parts.netloc
         secure = parts.scheme == "https"
         self._client = Client(
             parts.hostname or "",
             parts.port or (443 if secure else 80),
-            tls=tls_context(settings.lineage_ca_file) if secure else None,
-            timeout_seconds=settings.lineage_timeout_seconds,
+            tls=tls_context(ca_file) if secure else None,
+            timeout_seconds=timeout_seconds,
         )
 
-    async def send(self, event: Queued, body: bytes) -> Answer:
-        """Posts the body as it is."""
+    async def post(self, path: str, body: bytes, content_type: str, *more: str) -> Answer:
+        """Posts to the address, or to a path below it; `more` are further header lines."""
         key = self._key.current()
-        lines = ["User-Agent: floe-sidecar", f"Content-Length: {len(body)}", f"Idempotency-Key: {event.digest.hex()}"]
+        below = f"{self._path.rstrip('/')}/{path}" if path else self._path
+        lines = [f"POST {below}{self._query} HTTP/1.1", f"Host: {self._host}", "User-Agent: floe-sidecar"]
+        lines += [f"Content-Length: {len(body)}", *more]
         given = {name.lower() for name in self._headers}
         if "content-type" not in given:
-            lines.append("Content-Type: application/json")
+            lines.append(f"Content-Type: {content_type}")
         placed = any(_PLACEHOLDER in value for value in self._headers.values())
         if key and not placed and "authorization" not in given:
             lines.append(f"Authorization: Bearer {key}")
         lines += [f"{name}: {value.replace(_PLACEHOLDER, key)}" for name, value in self._headers.items()]
-        head = self._head + "\r\n".join([*lines, "", ""])
-        answer = await self._client.post(head.encode("latin-1"), body)
-        return Answer(answer.status, answer.retry_after, self._without_secrets(answer.detail, key))
+        answer = await self._client.post("\r\n".join([*lines, "", ""]).encode("latin-1"), body)
+        return Answer(answer.status, answer.retry_after, self.without_secrets(answer.detail), answer.content)
 
     def refresh_credentials(self) -> bool:
         """Reads the key's file again."""
@@ -76,19 +88,42 @@ class Backend:
         """Ends the kept connections."""
         self._client.close()
 
-    def _without_secrets(self, detail: str, key: str) -> str:
-        """A backend may repeat what it was sent."""
+    def without_secrets(self, text: str) -> str:
+        """What may be shown of a text: the other side may repeat what it was sent."""
+        key = self._key.current()
         for secret in (key, *(value for value in self._headers.values() if len(value) >= _SHORTEST_SECRET)):
-            if not secret:
-                continue
-            detail = detail.replace(secret, MARK.decode())
-        return redact(detail.encode()).decode(errors="replace")
+            if secret:
+                text = text.replace(secret, MARK.decode())
+        return redact(text.encode()).decode(errors="replace")
+
+
+class Backend:
+    """A lineage backend. Each request carries the event's digest as `Idempotency-Key`."""
+
+    what = "lineage backend"
+
+    def __init__(self, target: Target) -> None:
+        self.name = target.name
+        self._target = target
+
+    async def send(self, event: Queued, body: bytes) -> Answer:
+        """Posts the body as it is."""
+        return await self._target.post("", body, "application/json", f"Idempotency-Key: {event.digest.hex()}")
+
+    def refresh_credentials(self) -> bool:
+        """Reads the key's file again."""
+        return self._target.refresh_credentials()
+
+    def close(self) -> None:
+        """Ends the kept connections."""
+        self._target.close()
 
 
 class Console:
     """Standard output, one event a line: what a person sees who starts the sidecar without telling it anything."""
 
     name = "standard output"
+    what = "lineage backend"
 
     async def send(self, event: Queued, body: bytes) -> Answer:  # noqa: ARG002 - a destination's signature
         """Writes the event; valid JSON holds a line break only between its parts, where a space means the same."""

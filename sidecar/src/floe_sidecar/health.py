@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -16,7 +17,11 @@ from floe_sidecar.http import Respond, Server
 from floe_sidecar.messages import Request, Response
 from floe_sidecar.metrics import Clock, Metrics
 from floe_sidecar.receiver import fault
+from floe_sidecar.records import Level
 from floe_sidecar.writer import Writer
+
+if TYPE_CHECKING:
+    from floe_sidecar.telemetry import TelemetryRelay
 
 _METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _NEARLY_FULL = 0.9
@@ -32,6 +37,7 @@ class Health:
         destination: Destination,
         metrics: Metrics,
         *,
+        telemetry: TelemetryRelay | None,
         application: Server,
         spool_directory: str,
         spool_max_bytes: int,
@@ -41,6 +47,7 @@ class Health:
         self._delivery = delivery
         self._destination = destination
         self._metrics = metrics
+        self._telemetry = telemetry
         self._application = application
         self._spool_directory = spool_directory
         self._spool_max_bytes = spool_max_bytes
@@ -71,6 +78,8 @@ class Health:
             problems.append(f"the spool's disk takes nothing: {level.failure}")
         if level.size >= self._spool_max_bytes * _NEARLY_FULL:
             remarks.append(f"the spool is nearly full: {level.size} of {self._spool_max_bytes} bytes")
+        if self._telemetry is not None and self._telemetry.writer.level.failure:
+            problems.append(f"telemetry's disk takes nothing: {self._telemetry.writer.level.failure}")
         if self.ending:
             problems.append("the relay is ending")
         if not self._delivery.is_up:
@@ -106,10 +115,33 @@ class Health:
                 ("connections", "Connections of the application.", len(self._application.connections)),
                 ("inflight_bytes", "Bytes of requests that are not durable yet.", self._application.inflight_bytes),
                 ("spool_writable", "1 if the spool's disk took the last write.", not level.failure),
+                *self._telemetry_gauges(),
             ),
             [("namespace_queue_bytes", "Bytes of a namespace's events that wait in this gateway.", level.sources)],
         )
         return Response(200, text.encode(), _METRICS_TYPE)
+
+    def _telemetry_gauges(self) -> list[tuple[str, str, float]]:
+        level = self._telemetry.writer.level if self._telemetry is not None else Level()
+        is_up = self._telemetry is None or self._telemetry.delivery.is_up
+        return [
+            ("telemetry_queue_requests", "Export requests that wait for their delivery.", level.events),
+            ("telemetry_queue_bytes", "Bytes of the export requests that wait.", level.size),
+            ("telemetry_dead_letters", "Export requests that the backend refused for good.", level.dead_letters),
+            ("telemetry_backend_up", "1 if the telemetry backend's last answer was one of one that works.", is_up),
+        ]
+
+    def _telemetry_status(self) -> dict[str, object]:
+        relay, metrics = self._telemetry, self._metrics.telemetry
+        return {
+            "backend": None if relay is None else relay.name,
+            "up": None if relay is None else relay.delivery.is_up,
+            "acked": metrics.accepted.total,
+            "delivered": metrics.delivered.total,
+            "pending": 0 if relay is None else relay.writer.level.events,
+            "rejected_items": metrics.rejected_items.total,
+            "last_failure": (relay.delivery.last.failure or None) if relay is not None else None,
+        }
 
     def _status(self, oldest_age_seconds: float) -> Response:
         level, metrics, last = self._writer.level, self._metrics, self._delivery.last
@@ -139,6 +171,7 @@ class Health:
                     "oldest_age_seconds": round(oldest_age_seconds, 3),
                     "failure": level.failure or None,
                 },
+                "telemetry": self._telemetry_status(),
                 "backend": {
                     "name": self._destination.name,
                     "up": self._delivery.is_up,

@@ -18,7 +18,9 @@ import httptools
 from floe_sidecar.bodies import Body, BodyRefusedError
 from floe_sidecar.messages import Request, Response
 
-_READ_HEADERS = frozenset({b"authorization", b"content-encoding", b"content-length", b"expect", b"transfer-encoding"})
+_READ_HEADERS = frozenset(
+    {b"authorization", b"content-encoding", b"content-length", b"content-type", b"expect", b"transfer-encoding"}
+)
 _MOST_PIPELINED = 64
 _LINGER_SECONDS = 2.0
 
@@ -278,7 +280,10 @@ class Connection(asyncio.Protocol):
         if len(self._exchanges) >= _MOST_PIPELINED:
             self._pause()
         path = self._url.partition(b"?")[0].decode("latin-1")
-        self.server.handle(Request(method, path, content, self._active_at, self._authorization()), exchange.respond)
+        self.server.handle(
+            Request(method, path, content, self._active_at, self._authorization(), self._content_type()),
+            exchange.respond,
+        )
 
     def flush(self) -> None:
         """Sends the answers whose turn it is."""
@@ -359,6 +364,9 @@ class Connection(asyncio.Protocol):
 
     def _authorization(self) -> str:
         return self._headers.get(b"authorization", b"").decode("latin-1")
+
+    def _content_type(self) -> str:
+        return self._headers.get(b"content-type", b"").decode("latin-1")
 
     def _release_body(self) -> None:
         if self._body is not None:

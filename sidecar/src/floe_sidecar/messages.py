@@ -19,6 +19,7 @@ _PHRASES = {
     500: "Internal Server Error",
     503: "Service Unavailable",
 }
+JSON_TYPE = "application/json"
 _CREATED = b"HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n"
 
 
@@ -26,7 +27,7 @@ _CREATED = b"HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n"
 class Request:
     """A complete request; `body` is inflated, `received_at` the loop's time of its last byte.
 
-    `authorization` is that header, for a gateway.
+    `authorization` and `content_type` are those headers.
     """
 
     method: str
@@ -34,6 +35,7 @@ class Request:
     body: bytes
     received_at: float
     authorization: str = field(default="", repr=False)
+    content_type: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,7 @@ class Response:
 
     status: int
     body: bytes = b""
-    content_type: str = "application/json"
+    content_type: str = JSON_TYPE
     headers: Mapping[str, str] = field(default_factory=dict)
 
     def encode(self, *, close: bool, with_body: bool) -> bytes:
@@ -50,7 +52,7 @@ class Response:
         if self.status == 201 and not (close or self.body or self.headers):  # noqa: PLR2004 - the ack, the usual answer
             return _CREATED
         lines = [f"HTTP/1.1 {self.status} {_PHRASES[self.status]}", f"Content-Length: {len(self.body)}"]
-        if self.body:
+        if self.body or self.content_type != JSON_TYPE:
             lines.append(f"Content-Type: {self.content_type}")
         lines += [f"{name}: {value}" for name, value in self.headers.items()]
         if close:

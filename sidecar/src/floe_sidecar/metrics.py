@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import bisect
 from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
 
 _PREFIX = "floe_sidecar_"
 LATENCY_BUCKETS_SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -70,6 +71,33 @@ Sizes = tuple[str, str, Mapping[str, int]]
 """A gauge by namespace: its name, its meaning and its values."""
 
 
+class Outgoing(Protocol):
+    """What a delivery counts."""
+
+    delivered: Counter
+    sent: Counter
+    retried: Counter
+    dead: Counter
+    delivery_seconds: Histogram
+
+
+class TelemetryMetrics:
+    """What is counted of telemetry that is relayed: export requests, not the items in them."""
+
+    def __init__(self) -> None:
+        self.accepted = Counter("telemetry_accepted_total", "Export requests that were acknowledged.", "signal")
+        self.refused = Counter("telemetry_refused_total", "Export requests that were not accepted.", "reason")
+        self.delivered = Counter("telemetry_delivered_total", "Export requests that the backend took.")
+        self.sent = Counter("telemetry_requests_sent_total", "Requests to the telemetry backend, repeated ones too.")
+        self.retried = Counter("telemetry_retried_total", "Answers after which a request is sent again.", "reason")
+        self.dead = Counter("telemetry_dead_total", "Export requests that became dead letters.", "reason")
+        self.dropped = Counter("telemetry_dropped_total", "Export requests that are lost for good.", "reason")
+        self.rejected_items = Counter(
+            "telemetry_rejected_items_total", "Items that the backend rejected of requests that it took.", "signal"
+        )
+        self.delivery_seconds = Histogram("telemetry_delivery_seconds", "Requests to the telemetry backend.")
+
+
 class Metrics:
     """Everything that a sidecar counts; the README lists the same names with their meaning, and a test compares."""
 
@@ -95,11 +123,13 @@ class Metrics:
         self.ack_seconds = Histogram("ack_seconds", "From an event's last byte to its acknowledgement.")
         self.commit_seconds = Histogram("commit_seconds", "Group commits of the spool, with their fsync.")
         self.delivery_seconds = Histogram("delivery_seconds", "Requests to the backend, from start to answer.")
+        self.telemetry = TelemetryMetrics()
 
     def text(self, gauges: Sequence[tuple[str, str, float]], by_namespace: Sequence[Sizes] = ()) -> str:
         """All samples in the text format; gauges are (name, meaning, value), read at the moment of asking."""
         lines: list[str] = []
-        for metric in vars(self).values():
+        own = [metric for metric in vars(self).values() if isinstance(metric, Counter | Histogram)]
+        for metric in [*own, *vars(self.telemetry).values()]:
             kind = "counter" if isinstance(metric, Counter) else "histogram"
             lines += _heading(metric.name, metric.meaning, kind) + metric.lines()
         for name, meaning, value in gauges:

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 _MOST_DOUBLINGS = 30
@@ -29,11 +29,13 @@ _AGAIN = frozenset({408, 425})
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back: a status, or none and why. `retry_after` is the header, `detail` the body's beginning."""
+    """What came back: a status, or none and why. `retry_after` is the header, `detail` the body's beginning as text."""
 
     status: int | None
     retry_after: str = ""
     detail: str = ""
+    content: bytes = field(default=b"", repr=False)
+    """The body's beginning as it came."""
 
 
 class Meaning(StrEnum):

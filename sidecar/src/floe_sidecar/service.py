@@ -19,7 +19,16 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from floe_sidecar.assembly import StartError, application, destination, handover, limits, server
+from floe_sidecar.assembly import (
+    StartError,
+    application,
+    count_opening,
+    destination,
+    handover,
+    limits,
+    server,
+    telemetry,
+)
 from floe_sidecar.control import Control
 from floe_sidecar.delivery import Delivery
 from floe_sidecar.ending import Ending, tell
@@ -31,7 +40,7 @@ from floe_sidecar.locks import FolderInUseError, lock
 from floe_sidecar.logs import log
 from floe_sidecar.metrics import Metrics
 from floe_sidecar.orders import SpoolFullError, SpoolUnavailableError
-from floe_sidecar.records import Opening, Record
+from floe_sidecar.records import Record
 from floe_sidecar.runs import ENDS, OpenRun, abort
 from floe_sidecar.settings import Role, Settings, Variable
 from floe_sidecar.spool import Spool
@@ -60,7 +69,7 @@ class Sidecar:
             max_bytes=settings.spool_max_bytes,
             duplicate_window_seconds=settings.duplicate_window_seconds,
             on_commit=self._count_commit,
-            on_opening=self._count_opening,
+            on_opening=lambda opening: count_opening(self.metrics, opening),
         )
         self.destination = destination(settings)
         self.delivery = Delivery(self.writer, self.destination, limits(settings), self.metrics, clock=clock)
@@ -69,12 +78,16 @@ class Sidecar:
         self._ending = Ending(self.delivery, self._handover, patience_seconds=patience, clock=clock)
         # A pod that has no sidecar may go on when the gateway ends.
         self._closes_runs = settings.abort_open_runs and not is_gateway
-        self.application = application(settings, self.writer, self.metrics, follow_runs=self._closes_runs)
+        self.telemetry = telemetry(settings, self.directory, self.metrics)
+        self.application = application(
+            settings, self.writer, self.metrics, self.telemetry, follow_runs=self._closes_runs
+        )
         health = Health(
             self.writer,
             self.delivery,
             self.destination,
             self.metrics,
+            telemetry=self.telemetry,
             application=self.application,
             spool_directory=str(self.directory),
             spool_max_bytes=settings.spool_max_bytes,
@@ -93,6 +106,8 @@ class Sidecar:
         """
         self._lock = _lock(self.directory)
         await self.writer.start()
+        if self.telemetry is not None:
+            await self.telemetry.start()
         try:
             await _listen(self.application, self.settings.host, self.settings.port, Variable.PORT)
             await _listen(self.health, self.settings.health_host, self.settings.health_port, Variable.HEALTH_PORT)
@@ -129,12 +144,21 @@ class Sidecar:
         self._say_goodbye()
 
     async def _end_sidecar(self, deadline: float, reserve: float) -> None:
-        await self._ending.empty(within_seconds=deadline - time.monotonic() - reserve)
+        within = deadline - time.monotonic() - reserve
+        async with asyncio.TaskGroup() as both:
+            both.create_task(self._ending.empty(within_seconds=within))
+            both.create_task(self._drain_telemetry(within))
         # A native sidecar is terminated last (KEP-753): nothing can come any more that would end a run by itself.
         await self.application.close(within_seconds=reserve / 2)
         closed = await self._close_open_runs() if self._closes_runs else 0
+        await self._drain_telemetry(reserve / 2)
         if closed or self.writer.level.events:  # what came while the rest was handed over
             await self._ending.empty(within_seconds=max(reserve / 2, deadline - time.monotonic()))
+
+    async def _drain_telemetry(self, within_seconds: float) -> None:
+        if self.telemetry is not None:
+            patience = self.settings.gateway_after_seconds
+            await self.telemetry.drain(within_seconds=within_seconds, patience_seconds=patience)
 
     def _say_goodbye(self) -> None:
         settings, level = self.settings, self.writer.level
@@ -146,6 +170,8 @@ class Sidecar:
             "unsent_bytes": level.size,
             "dead_letters": level.dead_letters,
         }
+        if self.telemetry is not None:
+            numbers["unsent_telemetry_requests"] = self.telemetry.writer.level.events
         log(
             logging.WARNING if level.events else logging.INFO,
             "ended",
@@ -182,6 +208,8 @@ class Sidecar:
         await self.health.close(within_seconds=0.0)
         await self._control.close()
         await self.writer.stop()
+        if self.telemetry is not None:
+            await self.telemetry.stop()
         if self._lock is not None:
             os.close(self._lock)
 
@@ -195,11 +223,6 @@ class Sidecar:
         if order.verb == "purge":
             self.metrics.dropped.add(outcome.done, value="purged")
         self.writer.announce()
-
-    def _count_opening(self, opening: Opening) -> None:
-        if opening.set_aside is not None:
-            self.metrics.corruptions.add()
-            self.metrics.recovered.add(opening.recovered)
 
 
 async def serve(settings: Settings) -> None:

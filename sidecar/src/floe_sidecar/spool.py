@@ -42,9 +42,10 @@ class Spool:
         *,
         max_bytes: int = _UNBOUNDED,
         share_max_bytes: int | None = None,
+        file_name: str = FILE_NAME,
         wall_clock: Clock = time.time,
     ) -> None:
-        self._path = directory / FILE_NAME
+        self._path = directory / file_name
         self._max_pages = max(_FEWEST_PAGES, max_bytes // PAGE_BYTES)
         self._wall_clock = wall_clock
         self._runs = runs.OpenRuns(min(runs.MOST_FOLLOWED, max(_FEWEST_RUNS, max_bytes // PAGE_BYTES)))

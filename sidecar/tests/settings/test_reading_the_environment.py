@@ -50,6 +50,12 @@ GOOD = {
     Variable.GATEWAY_BATCH_BYTES: ("64Ki", 64 * 1024),
     Variable.GATEWAY_TIMEOUT_SECONDS: ("1", 1.0),
     Variable.GATEWAY_AFTER_SECONDS: ("0", 0.0),
+    Variable.TELEMETRY_URL: ("https://otlp.example/base", "https://otlp.example/base"),
+    Variable.TELEMETRY_API_KEY_FILE: ("/telemetry-key", Path("/telemetry-key")),
+    Variable.TELEMETRY_HEADERS: ('{"X-Scope-OrgID": "a"}', {"X-Scope-OrgID": "a"}),
+    Variable.TELEMETRY_CA_FILE: ("/telemetry-ca.pem", Path("/telemetry-ca.pem")),
+    Variable.TELEMETRY_TIMEOUT_SECONDS: ("3", 3.0),
+    Variable.TELEMETRY_MAX_BYTES: ("64Ki", 64 * 1024),
     Variable.ROLE: ("Sidecar", Role.SIDECAR),
     Variable.HOST: ("0.0.0.0", "0.0.0.0"),  # noqa: S104 - a gateway's
     Variable.GATEWAY_KEY_FILE: ("/keys", Path("/keys")),

@@ -25,7 +25,7 @@ from floe_webhook.record import record_text
 from floe_webhook.selection import select
 from floe_webhook.sidecar_container import sidecar_container, volumes
 from floe_webhook.surroundings import KnownKeys, KnownSecrets
-from floe_webhook.targets import LineageTarget, local_lineage
+from floe_webhook.targets import LineageTarget, TelemetryTarget, local_lineage
 
 
 def build(facts: Facts, profile: Profile) -> Plan:
@@ -179,13 +179,19 @@ def _shared_of(
         names = lineage_names(options, identity, profile.namespace_template, profile.namespace_parts)
     shared = Shared(
         identity=identity,
-        telemetry=profile.telemetry_with_sidecar if ports else profile.telemetry_without_sidecar,
+        telemetry=_telemetry(profile, ports) if ports else profile.telemetry_without_sidecar,
         lineage=_relayed(profile, ports) if ports else profile.lineage_without_sidecar,
         names=names,
         runs_airflow=str(pods.labels(pod).get("kubernetes_executor")) == "True",
         known_keys=known_keys,
     )
     return shared, names
+
+
+def _telemetry(profile: Profile, ports: Ports) -> TelemetryTarget | None:
+    moved = ports.application != profile.rules.ports.application
+    relayed = profile.relayed_telemetry
+    return relayed.target(ports.application) if moved and relayed else profile.telemetry_with_sidecar
 
 
 def _relayed(profile: Profile, ports: Ports) -> LineageTarget | None:

@@ -14,10 +14,10 @@ from floe_core.manifest.models import ContainerSelection, Manifest, PluginChoice
 from floe_core.namespaces import NamespaceParts
 from floe_core.plugin_interfaces.lineage import LineageBackendPlugin
 from floe_core.plugin_interfaces.telemetry import TelemetryBackendPlugin
-from floe_sidecar.settings import Variable as SidecarVariable
 from floe_webhook.annotations import allowance_of
 from floe_webhook.decision import EXCLUDED_NAMESPACES, Rules
 from floe_webhook.ports import Ports
+from floe_webhook.relayed_telemetry import RelayedTelemetry, relayed_telemetry
 from floe_webhook.targets import (
     LineageTarget,
     SecretOf,
@@ -27,7 +27,6 @@ from floe_webhook.targets import (
     direct_target,
     lineage_target,
     local_lineage,
-    local_telemetry,
     origin_of,
     sidecar_delivery,
 )
@@ -70,6 +69,7 @@ class Profile:
         rules: What `floe_webhook.decision` needs.
         telemetry_with_sidecar: Where telemetry goes from a pod with the sidecar; None for nowhere.
         telemetry_without_sidecar: The same without one.
+        relayed_telemetry: The road through the sidecar, if there is one.
         lineage_with_sidecar: Where lineage goes from a pod whose sidecar has the manifest's port; None for nowhere.
         lineage_without_sidecar: Where lineage goes from a pod without the sidecar; None for nowhere.
         namespace_template: Of the job namespace; None without a lineage backend.
@@ -86,6 +86,7 @@ class Profile:
     lineage_with_sidecar: LineageTarget | None
     telemetry_with_sidecar: TelemetryTarget | None
     telemetry_without_sidecar: TelemetryTarget | None
+    relayed_telemetry: RelayedTelemetry | None
     lineage_without_sidecar: LineageTarget | None
     namespace_template: str | None
     namespace_parts: NamespaceParts
@@ -122,15 +123,11 @@ def compile_profile(
         lineage_alone = lineage_target(transport, injection.gateway, secret_of, notices)
     telemetry_alone = _telemetry(manifest, telemetry, environment, notices)
     ports = Ports(injection.sidecar.port, injection.sidecar.health_port)
-    telemetry_relayed = telemetry_alone
+    relayed = None
     if telemetry is not None and injection.telemetry is TelemetryRoute.RELAY:
-        if _SIDECAR_RELAYS_TELEMETRY:
-            telemetry_relayed = local_telemetry(ports.application)
-        else:
-            notices.append(
-                "injection.telemetry is relay, but this sidecar does not relay telemetry yet; pods export to the "
-                "collector at injection.collector.endpoint."
-            )
+        relayed = _relayed_telemetry(manifest, telemetry, environment, notices, has_sidecar=delivery is not None)
+    if delivery is not None and relayed is not None:
+        delivery = delivery.and_also(relayed.delivery)
     return Profile(
         identity=_identity(manifest),
         rules=Rules(
@@ -143,8 +140,9 @@ def compile_profile(
         ),
         sidecar=_sidecar(manifest, ports, delivery) if delivery else None,
         lineage_with_sidecar=local_lineage(ports.application) if delivery else None,
-        telemetry_with_sidecar=telemetry_relayed,
+        telemetry_with_sidecar=relayed.target(ports.application) if relayed else telemetry_alone,
         telemetry_without_sidecar=telemetry_alone,
+        relayed_telemetry=relayed,
         lineage_without_sidecar=lineage_alone,
         namespace_template=_namespace_template(manifest, lineage),
         namespace_parts=NamespaceParts(
@@ -162,8 +160,24 @@ def compile_profile(
     )
 
 
-# A sidecar that relays telemetry has to be told where to; one without such a variable cannot.
-_SIDECAR_RELAYS_TELEMETRY = any(variable.name.startswith("TELEMETRY_") for variable in SidecarVariable)
+def _relayed_telemetry(
+    manifest: Manifest,
+    plugin: TelemetryBackendPlugin,
+    environment: str,
+    notices: list[str],
+    *,
+    has_sidecar: bool,
+) -> RelayedTelemetry | None:
+    if not has_sidecar:
+        notices.append(
+            "injection.telemetry is relay, but without a lineage backend that it delivers to there is no sidecar; pods "
+            "export to the collector at injection.collector.endpoint."
+        )
+        return None
+    with plugin_boundary(plugin.name, "get_otlp_exporter_config"):
+        exporter = plugin.get_otlp_exporter_config(environment)
+    secret_of = _secrets(manifest, manifest.plugins.telemetry_backend)
+    return relayed_telemetry(exporter, manifest.injection.collector, secret_of, notices)
 
 
 def _telemetry(

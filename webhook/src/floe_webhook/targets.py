@@ -56,6 +56,15 @@ class SidecarDelivery:
     variables: tuple[Variable, ...]
     files: Mapping[str, SecretKey]
 
+    @property
+    def relays_telemetry(self) -> bool:
+        """Whether telemetry goes through the sidecar, too."""
+        return any(variable.name == SidecarVariable.TELEMETRY_URL for variable in self.variables)
+
+    def and_also(self, other: "SidecarDelivery") -> "SidecarDelivery":
+        """Both."""
+        return SidecarDelivery((*self.variables, *other.variables), {**self.files, **other.files})
+
 
 def collector_target(collector: Collector) -> TelemetryTarget:
     """The collector's Service; no credential."""
@@ -85,15 +94,29 @@ def direct_target(exporter: OTLPExporterConfig, secret_of: SecretOf, notices: li
     if exporter.headers:
         pairs = ",".join(f"{name}={_header(value)}" for name, value in sorted(exporter.headers.items()))
         variables.append(plain("OTEL_EXPORTER_OTLP_HEADERS", pairs, source=source, needs=names))
-    refused = [signal for signal in _SIGNALS if signal not in exporter.signals]
-    variables += [plain(f"OTEL_{signal.upper()}_EXPORTER", "none", source=source) for signal in refused]
     for signal, url in sorted(exporter.signal_endpoints.items()):
         variables.append(
             plain(f"OTEL_EXPORTER_OTLP_{signal.upper()}_ENDPOINT", literal_for_kubernetes(url), source=source)
         )
+    return TelemetryTarget((*variables, *signals_and_temporality(exporter, source=source)), exporter.protocol)
+
+
+def signals_and_temporality(exporter: OTLPExporterConfig, *, source: str) -> tuple[Variable, ...]:
+    """What a backend does not take is not exported, and metrics come as it wants them."""
+    refused = [signal for signal in _SIGNALS if signal not in exporter.signals]
+    variables = [plain(f"OTEL_{signal.upper()}_EXPORTER", "none", source=source) for signal in refused]
     if exporter.metrics_temporality == "delta":
         variables.append(plain("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", "delta", source=source))
-    return TelemetryTarget(tuple(variables), exporter.protocol)
+    return tuple(variables)
+
+
+def headers_with_key(headers: Mapping[str, str], names: Sequence[str]) -> str:
+    """Headers as a sidecar is told them: `${api_key}` in the place of the one credential that they may name."""
+    placed = {
+        name: value.replace(reference(names[0]), _KEY_IN_HEADERS) if names else value
+        for name, value in sorted(headers.items())
+    }
+    return literal_for_kubernetes(_json(placed))
 
 
 def local_lineage(port: int) -> LineageTarget:
@@ -153,13 +176,8 @@ def sidecar_delivery(
         plain(SidecarVariable.LINEAGE_ENDPOINT, literal_for_kubernetes(endpoint), source=_LINEAGE),
     ]
     if transport.headers:
-        headers = {
-            name: value.replace(reference(names[0]), _KEY_IN_HEADERS) if names else value
-            for name, value in sorted(transport.headers.items())
-        }
-        variables.append(
-            plain(SidecarVariable.LINEAGE_HEADERS, literal_for_kubernetes(_json(headers)), source=_LINEAGE)
-        )
+        text = headers_with_key(transport.headers, names)
+        variables.append(plain(SidecarVariable.LINEAGE_HEADERS, text, source=_LINEAGE))
     files: dict[str, SecretKey] = {}
     if names:
         files["lineage-api-key"] = secret_of(names[0])

@@ -150,6 +150,30 @@ class Settings:
     What is left then goes to the gateway; at once if the backend was away before. A gateway that ends keeps the rest.
     """
 
+    telemetry_url: str = ""
+    """Base URL that OTLP/HTTP exports are relayed to; `v1/traces` and the like follow. Default: none, 404."""
+
+    telemetry_api_key_file: Path | None = None
+    """File that holds the telemetry backend's secret, read again on change and on 401 or 403. Default: none.
+
+    Sent as `Authorization: Bearer`, unless a header has a place for it.
+    """
+
+    telemetry_headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Further headers for it, as FLOE_SIDECAR_LINEAGE_HEADERS. Default {}."""
+
+    telemetry_ca_file: Path | None = None
+    """PEM file of the authorities that may sign the telemetry backend's certificate. Default: the system's."""
+
+    telemetry_timeout_seconds: float = 10.0
+    """Seconds for each of connecting to it, writing and waiting for the answer. Default 10."""
+
+    telemetry_max_bytes: int = 64 * MEBIBYTE
+    """Bytes that the file of waiting telemetry may take (bytes; `Ki`, `Mi`, `Gi` allowed). Default 64 MiB.
+
+    A file of its own beside the spool: lineage never has less room for telemetry's sake.
+    """
+
     role: Role = Role.SIDECAR
     """`sidecar`, or `gateway`: the relay of many pods, which asks for tokens. Default sidecar."""
 
@@ -167,6 +191,11 @@ class Settings:
 
     Beyond it this namespace gets 503, and no other.
     """
+
+    @property
+    def urls(self) -> tuple[str, str, str]:
+        """Everywhere that is sent to; empty where nothing is."""
+        return self.lineage_url, self.gateway_url, self.telemetry_url
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Settings:
@@ -194,5 +223,6 @@ class Settings:
         ):
             if value is None:
                 raise SettingsError(variable, "", f"a path, because {Variable.ROLE} is gateway")
-        if self.gateway_url:
-            raise SettingsError(Variable.GATEWAY_URL, self.gateway_url, f"nothing, because {Variable.ROLE} is gateway")
+        for variable, text in ((Variable.GATEWAY_URL, self.gateway_url), (Variable.TELEMETRY_URL, self.telemetry_url)):
+            if text:
+                raise SettingsError(variable, text, f"nothing, because {Variable.ROLE} is gateway")
