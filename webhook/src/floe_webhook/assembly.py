@@ -13,7 +13,7 @@ from floe_webhook.leading import Duty
 from floe_webhook.looking_up import looking_up
 from floe_webhook.metrics import Metrics
 from floe_webhook.reload import CurrentProfile
-from floe_webhook.server import Surroundings, Witness
+from floe_webhook.server import ClusterReview, Witness
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Assembly:
 
     duties: Mapping[str, Duty] = field(default_factory=dict)
     followers: Mapping[str, Duty] = field(default_factory=dict)
-    surroundings: Surroundings | None = None
+    surroundings: ClusterReview | None = None
     witness: Witness | None = None
     failed: Callable[[Review, Problem], None] = lambda _, __: None
     details: Callable[[], Mapping[str, Any]] = dict

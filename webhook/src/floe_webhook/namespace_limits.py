@@ -93,6 +93,8 @@ def refusal(spec: Document, sidecar: Document, limits: NamespaceLimits) -> Reaso
         sidecar: The container.
         limits: The namespace's.
     """
+    if not limits.quotas and not limits.bounds:
+        return None
     completed = _completed(sidecar, limits.bounds)
     whole = {**spec, "initContainers": [completed, *pods.entries(spec, "initContainers")]}
     if any(_out_of(bounds, completed, whole) for bounds in limits.bounds):

@@ -70,7 +70,7 @@ def is_native_sidecar(container: object) -> bool:
 
 def has_resources_of_its_own(spec: Document) -> bool:
     """Whether the pod as a whole has requests or limits (KEP-2837)."""
-    return bool(_of_whole_pod(spec, REQUESTS) or _of_whole_pod(spec, LIMITS))
+    return "resources" in spec and bool(_of_whole_pod(spec, REQUESTS) or _of_whole_pod(spec, LIMITS))
 
 
 def is_best_effort(spec: Document) -> bool:

@@ -64,7 +64,7 @@ Witness = Callable[[Review, Injection], None]
 """Is shown each decision, dry runs included, after its answer is made; must neither block nor raise."""
 
 
-class Surroundings(Protocol):
+class ClusterReview(Protocol):
     """What the cluster knows beyond a pod itself."""
 
     async def review(self, request: Review, profile: Profile, *, namespace_label: str | None) -> Injection:
@@ -87,7 +87,7 @@ class Webhook:
     profile: CurrentProfile
     certificate: ServedCertificate
     metrics: Metrics
-    surroundings: Surroundings | None = None
+    surroundings: ClusterReview | None = None
     witness: Witness | None = None
     traces: Traces | None = None
     failed: Callable[[Review, Problem], None] = lambda _, __: None
@@ -202,7 +202,7 @@ class Webhook:
 
     async def _looked_up(
         self,
-        surroundings: Surroundings,
+        surroundings: ClusterReview,
         request: web.BaseRequest,
         admitted: Review,
         namespace_label: str | None,

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from floe_webhook.decision import Outcome
@@ -175,6 +175,7 @@ def test_what_a_limit_range_gives_the_sidecar_is_counted_by_a_quota() -> None:
     assert refused(quota({"limits.ephemeral-storage": "1Mi"}), ranges=[gives]) == Reason.QUOTA_EXCEEDED
 
 
+@settings(max_examples=40)
 @given(
     st.recursive(
         st.none() | st.text() | st.integers(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)

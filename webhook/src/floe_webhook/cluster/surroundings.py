@@ -176,15 +176,19 @@ class ClusterSurroundings:
         return self._settings.quotas_left_seconds if limits.quotas else self._settings.quotas_seconds
 
 
+_OF_PODS = frozenset({Lookup.QUOTAS, Lookup.ENV_FROM, Lookup.SECRETS, Lookup.OWNERS})
+_NOTHING = Needs()
+
+
 def needs_of(facts: Facts, profile: Profile, enabled: frozenset[Lookup], *, with_sidecar: bool) -> Needs:
     """What has to be known of a pod; nothing of one that is not injected, or of a namespace that can be none."""
-    if not _NAME.fullmatch(facts.namespace):
-        return Needs()
+    if not enabled & _OF_PODS or not _NAME.fullmatch(facts.namespace):
+        return _NOTHING
     # A pod that is looked at a second time carries what we added, and would be left alone for that.
     again = INJECTED_LABEL in facts.labels and record_of(facts.pod) is not None
     outcome = Outcome.FULL if again else decide(facts, profile.rules).outcome
     if outcome is Outcome.NONE:
-        return Needs()
+        return _NOTHING
     namespace = facts.namespace
     return Needs(
         namespace if Lookup.QUOTAS in enabled and outcome is Outcome.FULL and with_sidecar else None,
