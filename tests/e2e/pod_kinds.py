@@ -28,11 +28,11 @@ from openlineage.client.event_v2 import Job, Run, RunEvent, RunState
 from openlineage.client.uuid import generate_new_uuid
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 
 job, then, *command = sys.argv[1:]
 spans = TracerProvider()
-spans.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+spans.add_span_processor(SimpleSpanProcessor(OTLPSpanExporter(timeout=60)))
 status = 0
 with spans.get_tracer("pipeline").start_as_current_span(job):
     if command:

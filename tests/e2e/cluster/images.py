@@ -45,7 +45,7 @@ def image_name(image: str) -> str:
 def base_archive() -> Path:
     """The base image; made now if no earlier run has made it."""
     archive = _archives() / f"base-{_digest([_BASE_RECIPE.encode()])}.tar"
-    with locked(archive.parent / "images.lock", "images"):
+    with locked(archive.parent / "base.lock", "the base image"):
         if not archive.exists():
             say(f"making the base image of {_SUITE} (once; cached in {archive.parent}) …")
             _make_base()
@@ -83,7 +83,7 @@ def layers_of_two_builds(image: str) -> tuple[list[str], list[str]]:
     recipe = [FOLDER / f"{image}.lock", FOLDER / "build.lock", ROOT / f"Dockerfile.{image}"]
     kept = _archives() / f"{image}-{_digest(_named(recipe))}.layers.json"
     base_archive()
-    with locked(kept.parent / "images.lock", "images"):
+    with locked(kept.parent / f"{image}.layers.lock", f"the image of the {image} twice"):
         if not kept.exists():
             say(f"building the image of the {image} twice, to compare (once) …")
             kept.write_text(json.dumps([_layers_from_nothing(image, number) for number in ("first", "second")]))
@@ -139,7 +139,7 @@ def _make_base() -> None:
 def _archive(image: str, reference: str, inputs: Iterable[bytes], make: Callable[[], object]) -> Path:
     base = base_archive()
     archive = _archives() / f"{image}-{_digest([base.name.encode(), *inputs])}.tar"
-    with locked(archive.parent / "images.lock", "images"):
+    with locked(archive.parent / f"{image}.lock", f"the image of the {image}"):
         if not archive.exists():
             say(f"building the image of the {image} …")
             make()
