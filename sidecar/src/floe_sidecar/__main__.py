@@ -6,13 +6,14 @@ import os
 import sys
 
 from floe_sidecar.footprint import lean_imports
-from floe_sidecar.settings import Settings, SettingsError
+from floe_sidecar.settings import SettingsError
+from floe_sidecar.settings.protocol import settings_from
 
 
 def main() -> int:
     """Runs a sidecar; gives the exit code."""
     try:
-        settings = Settings.from_environment(os.environ)
+        settings, remarks = settings_from(os.environ)
     except SettingsError as error:
         sys.stderr.write(f"floe_sidecar: {error}\n")
         return 1
@@ -20,11 +21,14 @@ def main() -> int:
     # Before the first import of asyncio: which modules it may load depends on the addresses.
     with lean_imports(tls=any(url.startswith("https:") for url in settings.urls)):
         import asyncio  # noqa: PLC0415
+        import logging  # noqa: PLC0415
 
         from floe_sidecar.assembly import StartError  # noqa: PLC0415
-        from floe_sidecar.logs import start_logging  # noqa: PLC0415
+        from floe_sidecar.logs import log, start_logging  # noqa: PLC0415
         from floe_sidecar.service import serve  # noqa: PLC0415
     start_logging(settings.log_level)
+    for remark in remarks:
+        log(logging.WARNING, "settings left out", remark=remark)
     try:
         asyncio.run(serve(settings))
     except StartError as error:

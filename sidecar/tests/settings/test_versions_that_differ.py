@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from floe_sidecar.settings import Settings, SettingsError, Variable
-from floe_sidecar.settings.protocol import PROTOCOL, PROTOCOL_VARIABLE, settings_from
+from floe_sidecar.settings import PROTOCOL, PROTOCOL_VARIABLE, Settings, SettingsError, Variable
+from floe_sidecar.settings.protocol import settings_from
 
 pytestmark = pytest.mark.requirement("HOUSE-3", "HOUSE-5")
 

@@ -11,10 +11,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
+from floe_sidecar.settings.agreement import PROTOCOL, PROTOCOL_VARIABLE
 from floe_sidecar.settings.values import KIBIBYTE, MEBIBYTE, PARSERS, Role
 from floe_sidecar.settings.variables import SECRET_VARIABLES, SettingsError, Variable
 
-__all__ = ["DEFAULT_HEALTH_PORT", "DEFAULT_PORT", "SECRET_VARIABLES", "Role", "Settings", "SettingsError", "Variable"]
+__all__ = [
+    "DEFAULT_HEALTH_PORT",
+    "DEFAULT_PORT",
+    "PROTOCOL",
+    "PROTOCOL_VARIABLE",
+    "SECRET_VARIABLES",
+    "Role",
+    "Settings",
+    "SettingsError",
+    "Variable",
+]
 
 DEFAULT_PORT = 4327
 """Where the application posts lineage; unassigned by IANA and used by none of the exporters and agents we know."""

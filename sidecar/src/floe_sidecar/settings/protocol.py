@@ -15,14 +15,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from floe_sidecar.settings import Settings
+from floe_sidecar.settings import PROTOCOL, PROTOCOL_VARIABLE, Settings
 from floe_sidecar.settings.values import PARSERS
 from floe_sidecar.settings.variables import SettingsError, Variable
-
-PROTOCOL = 1
-"""Raised with each change of a variable's or a file's meaning that an older sidecar would misunderstand."""
-
-PROTOCOL_VARIABLE = "FLOE_SIDECAR_PROTOCOL"
 
 _PREFIX = "FLOE_SIDECAR_"
 # What the kubelet adds for a Service that has this name; nobody's setting.
@@ -37,7 +32,7 @@ def settings_from(environment: Mapping[str, str]) -> tuple[Settings, tuple[str, 
         SettingsError: A value cannot work, and nobody newer has given it.
     """
     newer, remarks = _protocol(environment.get(PROTOCOL_VARIABLE, "").strip())
-    known = {name: environment[name] for name in Variable if name in environment}
+    known: dict[str, str] = {name: environment[name] for name in Variable if name in environment}
     names = (name for name in environment if name.startswith(_PREFIX) and name != PROTOCOL_VARIABLE)
     unknown = sorted(name for name in names if name not in known and not _OF_A_SERVICE.fullmatch(name))
     if unknown:
@@ -45,8 +40,8 @@ def settings_from(environment: Mapping[str, str]) -> tuple[Settings, tuple[str, 
             f"This sidecar does not know {', '.join(unknown[:_SHOWN_NAMES])}; what they ask for is not done."
         )
     if newer:
-        for name in list(known):
-            if (objection := _objection(name, known[name].strip())) is not None:
+        for name in Variable:
+            if (objection := _objection(name, known.get(name, "").strip())) is not None:
                 del known[name]
                 remarks.append(f"{objection}; its default holds.")
     return Settings.from_environment(known), tuple(remarks)
@@ -59,10 +54,11 @@ def _protocol(text: str) -> tuple[bool, list[str]]:
     number = int(text or PROTOCOL)
     if number <= PROTOCOL:
         return False, []
-    return True, [
+    remark = (
         f"The webhook speaks version {number} of the agreement with its sidecars, this sidecar version {PROTOCOL}; "
         "what is newer is left out. Take an image of the webhook's version."
-    ]
+    )
+    return True, [remark]
 
 
 def _objection(name: Variable, text: str) -> SettingsError | None:
