@@ -18,6 +18,8 @@ from floe_webhook.reasons import Effect, Reason
 MOST_CHARACTERS = 1024
 """Of an Event's message: the API server refuses more."""
 
+_REFERENCE = ("kind", "name", "apiVersion", "uid")
+
 CHOSEN = frozenset(
     {
         Reason.NOT_OPTED_IN,
@@ -85,11 +87,11 @@ def announce_admission(announcer: Announcer, review: Review, reasons: Iterable[R
     """Announces what is worth telling of an admission; nothing on a dry run, which must have no effect."""
     if review.dry_run:
         return
-    told = [reason for reason in reasons if is_worth_telling(reason)]
+    told = [_WORDS[reason] for reason in reasons if reason in _WORDS]
     subject = subject_of(review.pod, review.namespace) if told else None
     if subject is not None:
-        for reason in told:
-            announcer.announce(about(subject, reason))
+        for words in told:
+            announcer.announce(Announcement(subject, *words))
 
 
 def is_worth_telling(reason: Reason | Problem) -> bool:
@@ -101,10 +103,14 @@ def is_worth_telling(reason: Reason | Problem) -> bool:
 
 def about(subject: Subject, reason: Reason | Problem) -> Announcement:
     """The announcement of a reason."""
+    return Announcement(subject, *_words(reason))
+
+
+def _words(reason: Reason | Problem) -> tuple[str, str, bool]:
     remedy = reason.remedy if isinstance(reason, Reason) else ""
     message = f"{reason.sentence} {remedy}".strip()
     is_remark = isinstance(reason, Reason) and reason.effect is Effect.REMARK
-    return Announcement(subject, camel_case(reason), message[:MOST_CHARACTERS], warning=not is_remark)
+    return camel_case(reason), message[:MOST_CHARACTERS], not is_remark
 
 
 def subject_of(pod: Document, namespace: str) -> Subject | None:
@@ -124,11 +130,18 @@ def subject_of(pod: Document, namespace: str) -> Subject | None:
 def controller_of(document: Document, namespace: str) -> Subject | None:
     """The object that an owner reference says controls another one."""
     for reference in pods.entries(pods.mapping(document, "metadata"), "ownerReferences"):
-        if pods.mapping(reference).get("controller") is True and pods.text(reference, "name"):
-            return Subject(namespace, *(pods.text(reference, key) for key in ("kind", "name", "apiVersion", "uid")))
+        if isinstance(reference, dict) and reference.get("controller") is True and reference.get("name"):
+            kind, name, api_version, uid = (str(reference.get(key) or "") for key in _REFERENCE)
+            return Subject(namespace, kind, name, api_version, uid)
     return None
 
 
 def camel_case(code: str) -> str:
     """A code as the reason of an Event: `host_network` becomes `HostNetwork`."""
     return "".join(part.capitalize() for part in code.split("_"))
+
+
+# Asked for at each admission, so made once.
+_WORDS: dict[Reason | Problem, tuple[str, str, bool]] = {
+    reason: _words(reason) for reason in (*Reason, *Problem) if is_worth_telling(reason)
+}
