@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from floe_monitor.checks.freshness import FreshnessCheck, FreshnessFacts, NewestRow, show
+from floe_core.plugin_interfaces.catalog import Snapshot
+from floe_monitor.checks.freshness import FreshnessCheck, FreshnessFacts, NewestRow, last_data_change, show
 from floe_monitor.checks.model import CheckStatus, Outcome, Rules
 from monitor.tests.builders import HOUR, MINUTE, NOW, SECOND, contract
 
@@ -122,3 +123,40 @@ def test_it_fails_exactly_when_the_age_is_above_the_threshold(age: timedelta) ->
 )
 def test_durations_are_shown_as_people_say_them(duration: timedelta, text: str) -> None:
     assert show(duration) == text
+
+
+def snapshot(operation: str, *, hours: int, added: int | None = 1, deleted: int | None = 0) -> Snapshot:
+    return Snapshot(
+        snapshot_id=f"{operation}{hours}",
+        committed_at=NOW + hours * HOUR,
+        operation=operation,
+        added_records=added,
+        deleted_records=deleted,
+    )
+
+
+@pytest.mark.parametrize(
+    ("snapshots", "hours"),
+    [
+        pytest.param([snapshot("append", hours=1), snapshot("replace", hours=2)], 1, id="compaction changes nothing"),
+        pytest.param([snapshot("append", hours=1), snapshot("append", hours=2, added=0)], 1, id="an append of nothing"),
+        pytest.param([snapshot("append", hours=1), snapshot("delete", hours=2, added=0, deleted=3)], 2, id="a delete"),
+        pytest.param([snapshot("overwrite", hours=2), snapshot("append", hours=1)], 2, id="in any order"),
+        pytest.param([snapshot("append", hours=1, added=None, deleted=None)], 1, id="a writer that does not count"),
+        pytest.param([snapshot("replace", hours=1)], None, id="maintenance only"),
+        pytest.param([], None, id="no history"),
+    ],
+)
+def test_the_last_change_is_the_newest_snapshot_that_changed_rows(snapshots: list[Snapshot], hours: int | None) -> None:
+    found = last_data_change(snapshots)
+    assert (found.committed_at if found else None) == (None if hours is None else NOW + hours * HOUR)
+
+
+def test_the_details_say_from_when_on_the_promise_will_be_broken() -> None:
+    promise = contract(freshness=2 * HOUR)
+    facts = FreshnessFacts((NewestRow("orders.updated_at", observed_at=NOW, newest=NOW - HOUR),))
+    assert FreshnessCheck().judge(promise, facts, Rules()).details == {
+        "stale_from": {"orders.updated_at": (NOW + HOUR).isoformat()}
+    }
+    late = FreshnessFacts((NewestRow("orders.updated_at", observed_at=NOW, newest=NOW - 3 * HOUR),))
+    assert FreshnessCheck().judge(promise, late, Rules()).details == {}

@@ -1,4 +1,4 @@
-"""Freshness (FR-007 to FR-010): the age of the newest row, compared with the promise.
+"""Freshness (FR-007 to FR-010): the age of the newest row, or of the last change, compared with the promise.
 
 | newest timestamp                          | status  | finding                                    |
 |-------------------------------------------|---------|--------------------------------------------|
@@ -7,10 +7,12 @@
 | up to 60 s in the future                  | pass    | none: clocks differ (FR-010)               |
 | further in the future                     | unknown | warning: such a row hides how old the others are |
 | no rows                                   | unknown | none                                       |
+| no snapshot with a change of data is left | unknown | none                                       |
 | without a zone, and none declared         | error   | none                                       |
 | could not be read                         | unknown | none; the reason names the cause           |
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import ClassVar
@@ -18,9 +20,12 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from floe_core.manifest.models import CheckIntervals
 from floe_core.plugin_interfaces.alert_channel import ViolationSeverity, ViolationType
+from floe_core.plugin_interfaces.catalog import Snapshot
 from floe_monitor.checks.model import Check, CheckStatus, Finding, Outcome, Rules, Verdict
 from floe_monitor.checks.severity import severity_of
 from floe_monitor.contracts.model import Contract, FreshnessPromise
+
+_CHANGES = frozenset({"append", "overwrite", "delete"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +68,34 @@ class FreshnessCheck(Check[FreshnessFacts]):
         return timedelta(minutes=intervals.freshness_minutes)
 
     def judge(self, contract: Contract, facts: FreshnessFacts, rules: Rules) -> Verdict:
-        """One outcome per promise."""
-        return Verdict(
-            tuple(_judge(promise, row, rules) for promise, row in zip(contract.freshness, facts.rows, strict=True))
-        )
+        """One outcome per promise; the details say when each will be broken if nothing is written until then."""
+        pairs = list(zip(contract.freshness, facts.rows, strict=True))
+        outcomes = tuple(_judge(promise, row, rules) for promise, row in pairs)
+        ends = {
+            str(outcome.element): (row.observed_at + _left(outcome)).isoformat()
+            for outcome, (_, row) in zip(outcomes, pairs, strict=True)
+            if row.observed_at is not None and outcome.status is CheckStatus.PASS
+        }
+        return Verdict(outcomes, details={"stale_from": ends} if ends else {})
+
+
+def last_data_change(snapshots: Iterable[Snapshot]) -> Snapshot | None:
+    """The newest snapshot that added or deleted rows; None if there is none.
+
+    Operation `replace` rewrites files and changes nothing; neither does an append of no rows. Where a writer did not
+    count, its word is taken (Iceberg specification, snapshots).
+    """
+    changed = [snapshot for snapshot in snapshots if snapshot.operation in _CHANGES and _has_records(snapshot)]
+    return max(changed, key=lambda snapshot: snapshot.committed_at, default=None)
+
+
+def _has_records(snapshot: Snapshot) -> bool:
+    counts = (snapshot.added_records, snapshot.deleted_records)
+    return any(count is None or count > 0 for count in counts)
+
+
+def _left(outcome: Outcome) -> timedelta:
+    return timedelta(seconds=(outcome.threshold or 0.0) - (outcome.measure or 0.0))
 
 
 def _judge(promise: FreshnessPromise, row: NewestRow, rules: Rules) -> Outcome:

@@ -1,4 +1,9 @@
-"""Asks how new the newest row of each promised table is."""
+"""Asks how new the newest row of each promised table is.
+
+A promise that names a column is answered by the column's greatest value. One that names a table alone is answered by
+the catalog's snapshots where it keeps any: no query runs, and compaction or a changed property makes nothing fresh.
+Without snapshots a column that tells when rows change is looked for (FR-008).
+"""
 
 import asyncio
 from collections.abc import Callable
@@ -7,7 +12,8 @@ from datetime import time as time_of_day
 from typing import Any
 
 from floe_core.errors import ConfigurationError, FloeError, ValidationError
-from floe_monitor.checks.freshness import FreshnessFacts, NewestRow
+from floe_core.plugin_interfaces.catalog import Table
+from floe_monitor.checks.freshness import FreshnessFacts, NewestRow, last_data_change
 from floe_monitor.contracts.model import Contract, FreshnessPromise
 from floe_monitor.probes.source import Source
 from floe_monitor.probes.sql import newest_row, timestamp_column
@@ -24,7 +30,10 @@ async def observe_freshness(
 async def _observe(promise: FreshnessPromise, source: Source, clock: Callable[[], datetime]) -> NewestRow:
     element = promise.element
     try:
-        column = promise.column or await _found_column(promise, source)
+        table = None if promise.column else await source.table(str(promise.table.location))
+        if table is not None and table.snapshots:
+            return _by_snapshots(promise, table, clock)
+        column = promise.column or _found_column(promise, table)
         element = f"{promise.table.name}.{column}"
         rows = await source.rows(newest_row(promise.table.location.parts, column, source.dialect))
         newest, observed_at = _values(rows)
@@ -35,9 +44,18 @@ async def _observe(promise: FreshnessPromise, source: Source, clock: Callable[[]
     return NewestRow(element, observed_at=observed_at or clock(), newest=newest)
 
 
-async def _found_column(promise: FreshnessPromise, source: Source) -> str:
-    table = await source.table(str(promise.table.location))
-    column = timestamp_column(table.columns)
+def _by_snapshots(promise: FreshnessPromise, table: Table, clock: Callable[[], datetime]) -> NewestRow:
+    changed = last_data_change(table.snapshots)
+    if changed is None:
+        return NewestRow(
+            promise.element,
+            failure="No snapshot that changed data is left: the history has expired, or holds maintenance only.",
+        )
+    return NewestRow(promise.element, observed_at=clock(), newest=changed.committed_at)
+
+
+def _found_column(promise: FreshnessPromise, table: Table | None) -> str:
+    column = timestamp_column(table.columns if table else ())
     if column is None:
         raise ConfigurationError(
             f"Freshness of {promise.table.name} is declared and cannot be checked: no column tells when a row changed.",
