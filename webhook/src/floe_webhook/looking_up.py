@@ -92,6 +92,11 @@ def looking_up(
             )
     if settings.enabled or found.versions is not None:
         found.surroundings = ClusterSurroundings(
-            api, settings, metrics, native_sidecars=found.native_sidecars, sidecar_starts=found.sidecar_starts
+            api,
+            settings,
+            metrics,
+            native_sidecars=found.native_sidecars,
+            sidecar_starts=found.sidecar_starts,
+            first_looks=[part.looked for part in (found.versions, found.health) if part is not None],
         )
     return found

@@ -2,7 +2,7 @@
 
 import asyncio
 import base64
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -56,7 +56,9 @@ class Cluster:
 
 
 @asynccontextmanager
-async def cluster(*enabled: Lookup, budget_seconds: float = 30.0, **known: bool) -> AsyncIterator[Cluster]:
+async def cluster(
+    *enabled: Lookup, budget_seconds: float = 30.0, first_looks: Sequence[asyncio.Event] = (), **known: bool
+) -> AsyncIterator[Cluster]:
     async with stand_in() as server, client(server.url) as api:
         now, registry = [0.0], CollectorRegistry()
         surroundings = ClusterSurroundings(
@@ -65,6 +67,7 @@ async def cluster(*enabled: Lookup, budget_seconds: float = 30.0, **known: bool)
             LookupMetrics(registry),
             native_sidecars=lambda: known.get("native_sidecars", True),
             sidecar_starts=lambda: known.get("sidecar_starts", True),
+            first_looks=first_looks,
             monotonic=lambda: now[0],
         )
         yield Cluster(server, surroundings, registry, now)
@@ -125,6 +128,23 @@ async def test_a_pod_that_gets_no_sidecar_asks_for_no_limits() -> None:
         injection = await found.injection(pod())
         assert found.asked() == []
     assert injection.plan.decision.reasons == (Reason.KUBERNETES_TOO_OLD,)
+
+
+async def test_the_first_pod_waits_for_the_first_look_at_the_cluster() -> None:
+    looked = asyncio.Event()
+    known = {"native_sidecars": True}
+    async with cluster(first_looks=[looked]) as found:
+        found.surroundings._native_sidecars = lambda: known["native_sidecars"]
+        waiting = asyncio.ensure_future(found.injection(pod()))
+        await asyncio.sleep(0)
+        known["native_sidecars"] = False
+        looked.set()
+        assert (await waiting).plan.decision.reasons == (Reason.KUBERNETES_TOO_OLD,)
+
+
+async def test_a_first_look_that_does_not_end_is_waited_for_within_the_budget() -> None:
+    async with cluster(first_looks=[asyncio.Event()], budget_seconds=0.05) as found:
+        assert (await found.injection(pod())).plan.decision.outcome is Outcome.FULL
 
 
 async def test_what_is_not_switched_on_is_not_asked_for() -> None:

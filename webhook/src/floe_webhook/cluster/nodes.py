@@ -76,7 +76,12 @@ def version_of(told: str) -> Version | None:
 
 
 class KubernetesVersions:
-    """Looks at the versions every few minutes."""
+    """Looks at the versions every few minutes.
+
+    Attributes:
+        versions: What is known.
+        looked: Set once the first look is over, whatever it found.
+    """
 
     def __init__(
         self,
@@ -101,6 +106,7 @@ class KubernetesVersions:
         self._told = version_of(oldest_kubelet) if oldest_kubelet else None
         self._sleep = sleep
         self._metrics = metrics
+        self.looked = asyncio.Event()
         self._answered = False
         self._take(Versions(oldest_kubelet=self._told))
 
@@ -123,6 +129,7 @@ class KubernetesVersions:
         )
         if self.versions != last:
             _log.info("kubernetes versions", **self.details())
+        self.looked.set()
         return self.versions
 
     def details(self) -> Mapping[str, object]:

@@ -83,7 +83,12 @@ def runs(probe: Document, image: str) -> bool:
 
 
 class SidecarHealth:
-    """What is known of the sidecar's image now."""
+    """What is known of the sidecar's image now.
+
+    Attributes:
+        trouble: What keeps an image from starting; None while nothing is known to.
+        looked: Set once the first look is over, whatever it found.
+    """
 
     def __init__(
         self,
@@ -106,6 +111,7 @@ class SidecarHealth:
             monotonic: Seconds that a change of the clock does not move.
         """
         self.trouble: Trouble | None = None
+        self.looked = asyncio.Event()
         self._api = api
         self._profile = profile
         self._probe_path = probe_path
@@ -135,9 +141,17 @@ class SidecarHealth:
             UnreachableError: There is no answer; what was known holds.
             RefusedError: Pods may not be listed.
         """
-        image = self._image()
-        if image is None:
-            return
+        try:
+            if (image := self._image()) is not None:
+                await self._look_at(image)
+        finally:
+            self.looked.set()
+
+    def details(self) -> Mapping[str, object]:
+        """For `/readyz`."""
+        return {"starts": self.starts, "trouble": self.trouble.reason if self.trouble and not self.starts else None}
+
+    async def _look_at(self, image: str) -> None:
         if self.trouble is not None and self.trouble.image != image:
             self._well("another image")
         found = await self._newest_trouble(image)
@@ -145,10 +159,6 @@ class SidecarHealth:
             self._in_trouble(found)
         if self.trouble is not None:
             await self._look_at_the_probe(self.trouble)
-
-    def details(self) -> Mapping[str, object]:
-        """For `/readyz`."""
-        return {"starts": self.starts, "trouble": self.trouble.reason if self.trouble and not self.starts else None}
 
     def _image(self) -> str | None:
         sidecar = self._profile.profile.sidecar

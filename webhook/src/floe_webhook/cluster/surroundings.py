@@ -9,7 +9,7 @@ not known, and the decision says what it assumes.
 import asyncio
 import re
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 from typing import Any
@@ -66,6 +66,7 @@ class ClusterSurroundings:
         *,
         native_sidecars: Callable[[], bool],
         sidecar_starts: Callable[[], bool],
+        first_looks: Iterable[asyncio.Event] = (),
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """Nothing is known yet.
@@ -76,11 +77,13 @@ class ClusterSurroundings:
             metrics: Count what is asked.
             native_sidecars: Whether the cluster keeps them.
             sidecar_starts: Whether the sidecar's image starts.
+            first_looks: Set when the two have been looked at; the first pods wait for it, within their budget.
             monotonic: Seconds that a change of the clock does not move.
         """
         self._settings = settings
         self._native_sidecars = native_sidecars
         self._sidecar_starts = sidecar_starts
+        self._first_looks = list(first_looks)
         budget = settings.budget_seconds
         kept = partial(
             KeptAnswers[Any, Any],
@@ -120,6 +123,8 @@ class ClusterSurroundings:
 
     async def of(self, facts: Facts, profile: Profile) -> Surroundings:
         """What is known of a pod's surroundings by the end of the budget."""
+        if self._first_looks:
+            await self._wait_for_first_looks()
         native, starts = self._native_sidecars(), self._sidecar_starts()
         needs = needs_of(facts, profile, self._settings.enabled, with_sidecar=native and starts)
         if not needs:
@@ -145,6 +150,16 @@ class ClusterSurroundings:
             secrets=secrets,
             owner=_answer(self._owners, needs.owner) if needs.owner else None,
         )
+
+    async def _wait_for_first_looks(self) -> None:
+        """A replica that has just begun knows nothing yet, and its first pod is as dear as any other."""
+        try:
+            async with asyncio.timeout(self._settings.budget_seconds):
+                for looked in self._first_looks:
+                    await looked.wait()
+        except TimeoutError:
+            return
+        self._first_looks = []
 
     async def _ask(self, needs: Needs) -> None:
         """Asks for what is not kept; ends when all is known, or with the budget."""
