@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from floe_sidecar import tokens
 from sidecar.tests.builders import PATIENCE_SECONDS, RelayProcess, relay_process
+from sidecar.tests.gateways import KEY, gateway_process
 from sidecar.tests.standins import BackendStandIn, backend_in_thread
 
 pytestmark = pytest.mark.requirement("REQ-520", "REQ-521", "RELAY-11")
@@ -109,3 +111,22 @@ def test_the_relay_keeps_the_clients_bytes(tmp_path: Path) -> None:
         for backend in (direct, relayed)
     ]
     assert sorted(strip[0]) == sorted(strip[1])  # runs go side by side: no order between them is promised
+
+
+@pytest.mark.requirement("HOUSE-4", "HOUSE-7")
+@pytest.mark.parametrize("way", ["variables", "transport"])
+def test_a_pod_without_a_sidecar_sends_to_the_gateway_with_its_namespaces_token(tmp_path: Path, way: str) -> None:
+    token = tokens.issue(KEY, "sales")
+    with backend_in_thread(BackendStandIn()) as backend, gateway_process(tmp_path, LINEAGE_URL=backend.url) as gateway:
+        if way == "variables":
+            emit(gateway.port, OPENLINEAGE_API_KEY=token)
+        else:  # as Airflow's provider is told
+            auth = json.dumps({"type": "api_key", "apiKey": token})
+            emit(
+                gateway.port,
+                OPENLINEAGE__TRANSPORT__TYPE="http",
+                OPENLINEAGE__TRANSPORT__AUTH=auth,
+                OPENLINEAGE__TRANSPORT__URL=f"http://127.0.0.1:{gateway.port}",
+            )
+        wait_until_empty(gateway)
+        assert len(backend.accepted) == 6
