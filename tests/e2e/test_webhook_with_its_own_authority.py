@@ -78,8 +78,8 @@ async def test_a_replica_that_is_killed_costs_at_most_what_it_was_answering_and_
         async with under(made):
             await made.more(50)
             first.process.kill()
-            entrance.ready = [second.port]  # the kubelet sees a process end; it need not probe
             entrance.replicas = [second]
+            entrance.ready = [second.port]  # the kubelet sees a process end; it need not probe
             await made.more(50)
             lost = len(made.not_injected)
             third = await start("third")

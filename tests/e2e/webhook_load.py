@@ -20,7 +20,7 @@ from webhook.tests.serving.program import Program, program
 from webhook.tests.waiting import until
 
 WORKERS = 4
-DRAIN_SECONDS = 1.0
+DRAIN_SECONDS = 2.0
 
 
 @dataclass(slots=True)

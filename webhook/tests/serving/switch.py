@@ -43,8 +43,10 @@ class Switch:
     async def probe(self, http: httpx.AsyncClient) -> None:
         """As the kubelet probes, and as endpoints follow."""
         while True:
-            answers = [await self._is_ready(http, replica.health_port) for replica in self.replicas]
-            self.ready = [one.port for one, answer in zip(self.replicas, answers, strict=False) if answer]
+            probed = list(self.replicas)
+            answers = await asyncio.gather(*(self._is_ready(http, replica.health_port) for replica in probed))
+            is_ready = [one for one, answer in zip(probed, answers, strict=True) if answer]
+            self.ready = [one.port for one in is_ready if one in self.replicas]  # it may be gone meanwhile
             await asyncio.sleep(_PROBE_SECONDS)
 
     async def connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

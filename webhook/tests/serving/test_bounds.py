@@ -185,7 +185,7 @@ class TestConnections:
         assert cut.labels(SILENT)._value.get() == 1
 
     async def test_a_client_that_has_asked_may_be_silent(self, listening: Callable[..., object], cut: Counter) -> None:
-        port: int = await listening(head_seconds=0.05)  # type: ignore[misc]  # the fixture's coroutine
+        port: int = await listening(head_seconds=0.5)  # type: ignore[misc]  # the fixture's coroutine
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as http:
             await http.get("/healthz")
             silent_reader, silent = await asyncio.open_connection("127.0.0.1", port)

@@ -19,7 +19,7 @@ from webhook.tests.waiting import SECONDS, until
 pytestmark = pytest.mark.requirement("HOUSE-11", "FP-1", "FP-24")
 
 CLIENTS = 4
-DRAIN_SECONDS = 0.5
+DRAIN_SECONDS = 1.5
 
 
 @dataclass(slots=True)
