@@ -4,7 +4,7 @@ import asyncio
 import base64
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import jsonpatch
@@ -42,7 +42,8 @@ class Cluster:
     server: StandIn
     surroundings: ClusterSurroundings
     registry: CollectorRegistry
-    now: list[float] = field(default_factory=lambda: [0.0])
+    now: list[float]
+    known: dict[str, bool]
 
     async def injection(self, document: Pod, *, namespace: str = "sales") -> Injection:
         request = Review("uid", document, namespace, dry_run=False)
@@ -70,7 +71,7 @@ async def cluster(
             first_looks=first_looks,
             monotonic=lambda: now[0],
         )
-        yield Cluster(server, surroundings, registry, now)
+        yield Cluster(server, surroundings, registry, now, known)
 
 
 def quota(left: str) -> dict[str, Any]:
@@ -132,12 +133,10 @@ async def test_a_pod_that_gets_no_sidecar_asks_for_no_limits() -> None:
 
 async def test_the_first_pod_waits_for_the_first_look_at_the_cluster() -> None:
     looked = asyncio.Event()
-    known = {"native_sidecars": True}
     async with cluster(first_looks=[looked]) as found:
-        found.surroundings._native_sidecars = lambda: known["native_sidecars"]
         waiting = asyncio.ensure_future(found.injection(pod()))
         await asyncio.sleep(0)
-        known["native_sidecars"] = False
+        found.known["native_sidecars"] = False
         looked.set()
         assert (await waiting).plan.decision.reasons == (Reason.KUBERNETES_TOO_OLD,)
 
