@@ -90,3 +90,18 @@ class Helm:
         file = self.folder / "values.json"
         file.write_text(json.dumps(values), encoding="utf-8")
         return ["--values", str(file)]
+
+
+class Renderings:
+    """What `helm template` makes of values; each is rendered once, and not to be changed."""
+
+    def __init__(self, helm: Helm) -> None:
+        self._helm = helm
+        self._made: dict[str, list[Manifest]] = {}
+
+    def __call__(self, values: Values | Path | None = None) -> list[Manifest]:
+        """The objects, hooks and all."""
+        key = str(values) if isinstance(values, Path) else json.dumps(values or {}, sort_keys=True)
+        if key not in self._made:
+            self._made[key] = self._helm.template(values)
+        return self._made[key]

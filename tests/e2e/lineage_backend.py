@@ -5,7 +5,7 @@ It answers as Marquez documents: 201 without a body for an event on `/api/v1/lin
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -31,14 +31,28 @@ class LineageBackend:
         Raises:
             TimeoutError: None came in time.
         """
-        with self._arrived:
-            if not self._arrived.wait_for(lambda: self._of(job), timeout_seconds):
-                names = sorted({event["job"]["name"] for event in self._events})
-                raise TimeoutError(f"no event of job {job!r} after {timeout_seconds:g} s; there are events of {names}")
-            return self._of(job)[0]
+        return self._first(f"job {job!r}", lambda event: event["job"]["name"] == job, timeout_seconds)
 
-    def _of(self, job: str) -> list[dict[str, Any]]:
-        return [event for event in self._events if event["job"]["name"] == job]
+    def end_of(self, run_id: str, timeout_seconds: float = 30.0) -> dict[str, Any]:
+        """The event that ends a run; waits for it.
+
+        Raises:
+            TimeoutError: None came in time.
+        """
+
+        def ends(event: dict[str, Any]) -> bool:
+            return event["run"]["runId"] == run_id and event["eventType"] in {"COMPLETE", "FAIL", "ABORT"}
+
+        return self._first(f"the end of run {run_id}", ends, timeout_seconds)
+
+    def _first(
+        self, wanted: str, is_wanted: Callable[[dict[str, Any]], bool], timeout_seconds: float
+    ) -> dict[str, Any]:
+        with self._arrived:
+            if not self._arrived.wait_for(lambda: any(map(is_wanted, self._events)), timeout_seconds):
+                names = sorted({event["job"]["name"] for event in self._events})
+                raise TimeoutError(f"no event of {wanted} after {timeout_seconds:g} s; there are events of {names}")
+            return next(filter(is_wanted, self._events))
 
 
 @contextmanager

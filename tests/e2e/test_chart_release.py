@@ -68,6 +68,8 @@ def test_a_labelled_namespaces_job_completes_and_its_lineage_arrives(
     assert end_of(pod, "app")["exitCode"] == 0, log_of(client, pod, "app")
     assert end_of(pod, SIDECAR)["exitCode"] == 0, log_of(client, pod, SIDECAR)
     assert backend.event("by-the-chart")["eventType"] == "COMPLETE"
+    # What the webhook's leader tells of the pod itself goes through the gateway, with the release's own token.
+    assert backend.end_of(pod["metadata"]["uid"])["eventType"] == "COMPLETE"
 
 
 @pytest.mark.requirement("HOUSE-5")

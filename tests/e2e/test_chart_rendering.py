@@ -10,7 +10,7 @@ from ruamel.yaml import YAML
 
 from tests.e2e.cluster.client import Manifest
 from tests.e2e.cluster.commands import CommandError
-from tests.e2e.helm import RELEASE_NAMESPACE, VALUES, Helm
+from tests.e2e.helm import RELEASE_NAMESPACE, VALUES, Helm, Renderings
 from tests.e2e.webhook_configuration import mutating_webhook_configuration
 
 pytestmark = [pytest.mark.e2e, pytest.mark.requirement("HOUSE-8")]
@@ -30,6 +30,12 @@ CLUSTER_WIDE = {
     "Namespace",
     "PriorityClass",
 }
+
+
+@pytest.fixture(scope="module")
+def render(tmp_path_factory: pytest.TempPathFactory) -> Renderings:
+    """Renders values, without a cluster."""
+    return Renderings(Helm(tmp_path_factory.mktemp("helm")))
 
 
 @pytest.fixture
@@ -63,13 +69,13 @@ def test_helm_finds_nothing_to_criticise(helm: Helm, values: Path | dict[str, An
 
 @pytest.mark.requirement("FP-17", "CC-3.1")
 @each_values_file
-def test_every_pod_meets_pod_security_restricted(helm: Helm, values: Path | dict[str, Any]) -> None:
-    for pod in _pods(helm.template(values)):
+def test_every_pod_meets_pod_security_restricted(render: Renderings, values: Path | dict[str, Any]) -> None:
+    for pod in _pods(render(values)):
         of_the_pod = pod["spec"]["securityContext"]
         assert of_the_pod["runAsNonRoot"] is True
         assert of_the_pod["runAsUser"] == 65532
         assert of_the_pod["seccompProfile"] == {"type": "RuntimeDefault"}
-        for container in pod["spec"]["containers"]:
+        for container in [*pod["spec"].get("initContainers", []), *pod["spec"]["containers"]]:
             assert container["securityContext"] == {
                 "allowPrivilegeEscalation": False,
                 "readOnlyRootFilesystem": True,
@@ -80,17 +86,17 @@ def test_every_pod_meets_pod_security_restricted(helm: Helm, values: Path | dict
 
 
 @each_values_file
-def test_only_the_webhook_gets_a_token_of_the_api_server(helm: Helm, values: Path | dict[str, Any]) -> None:
-    for pod in _pods(helm.template(values)):
+def test_only_the_webhook_gets_a_token_of_the_api_server(render: Renderings, values: Path | dict[str, Any]) -> None:
+    for pod in _pods(render(values)):
         is_webhook = pod["metadata"]["labels"]["app.kubernetes.io/component"] == "webhook"
         assert pod["spec"]["automountServiceAccountToken"] is is_webhook
 
 
 @each_values_file
 def test_every_object_is_labelled_and_in_the_releases_namespace_or_a_listed_one(
-    helm: Helm, values: Path | dict[str, Any]
+    render: Renderings, values: Path | dict[str, Any]
 ) -> None:
-    for one in helm.template(values):
+    for one in render(values):
         assert one["metadata"]["labels"]["app.kubernetes.io/managed-by"] == "Helm"
         assert one["metadata"]["labels"]["app.kubernetes.io/instance"] == "floe-injector"
         if one["kind"] in CLUSTER_WIDE:
@@ -102,8 +108,8 @@ def test_every_object_is_labelled_and_in_the_releases_namespace_or_a_listed_one(
 
 
 @each_values_file
-def test_every_selector_finds_its_own_pods_alone(helm: Helm, values: Path | dict[str, Any]) -> None:
-    objects = helm.template(values)
+def test_every_selector_finds_its_own_pods_alone(render: Renderings, values: Path | dict[str, Any]) -> None:
+    objects = render(values)
     pods = {
         pod["metadata"]["labels"]["app.kubernetes.io/component"]: pod["metadata"]["labels"] for pod in _pods(objects)
     }
@@ -117,18 +123,18 @@ def test_every_selector_finds_its_own_pods_alone(helm: Helm, values: Path | dict
 
 
 @each_values_file
-def test_no_service_puts_a_setting_of_the_sidecar_into_pods(helm: Helm, values: Path | dict[str, Any]) -> None:
+def test_no_service_puts_a_setting_of_the_sidecar_into_pods(render: Renderings, values: Path | dict[str, Any]) -> None:
     # A Service `floe-sidecar` would give each pod of its namespace FLOE_SIDECAR_PORT=tcp://….
-    for service in _of(helm.template(values), "Service"):
+    for service in _of(render(values), "Service"):
         assert not service["metadata"]["name"].startswith("floe-sidecar")
 
 
 @pytest.mark.requirement("HOUSE-2", "FP-10", "FP-11")
 @each_values_file
 def test_the_configuration_is_the_one_that_was_proven_on_the_api_server(
-    helm: Helm, values: Path | dict[str, Any]
+    render: Renderings, values: Path | dict[str, Any]
 ) -> None:
-    (rendered,) = _of(helm.template(values), "MutatingWebhookConfiguration")
+    (rendered,) = _of(render(values), "MutatingWebhookConfiguration")
     name = rendered["metadata"]["name"]
     excluded = ["kube-system", "kube-node-lease", RELEASE_NAMESPACE, *(["ingress"] if values == EVERYTHING else [])]
     service = {"name": f"{name}-webhook", "namespace": RELEASE_NAMESPACE, "port": 443}
@@ -140,8 +146,8 @@ def test_the_configuration_is_the_one_that_was_proven_on_the_api_server(
 
 
 @pytest.mark.requirement("FP-10", "FP-23")
-def test_what_replicas_share_is_rendered_empty_for_its_leader_to_fill(helm: Helm) -> None:
-    objects = helm.template()
+def test_what_replicas_share_is_rendered_empty_for_its_leader_to_fill(render: Renderings) -> None:
+    objects = render()
 
     assert _one(objects, "Secret", "floe-injector-webhook-certificate").keys() & {"data", "stringData"} == set()
     assert "spec" not in _one(objects, "Lease", "floe-injector-webhook")
@@ -154,8 +160,8 @@ def test_nothing_differs_between_two_renderings_if_the_keys_are_brought(helm: He
     assert helm.template(values) == helm.template(values)
 
 
-def test_the_manifest_is_the_values_with_the_releases_own_image_and_gateway(helm: Helm) -> None:
-    rendered = _one(helm.template(EVERYTHING), "ConfigMap", "floe-injector-manifest")["data"]["floe.yaml"]
+def test_the_manifest_is_the_values_with_the_releases_own_image_and_gateway(render: Renderings) -> None:
+    rendered = _one(render(EVERYTHING), "ConfigMap", "floe-injector-manifest")["data"]["floe.yaml"]
     manifest = YAML(typ="safe", pure=True).load(rendered)
 
     assert manifest["metadata"]["name"] == "acme-data"
@@ -165,25 +171,25 @@ def test_the_manifest_is_the_values_with_the_releases_own_image_and_gateway(helm
     }
 
 
-def test_the_manifests_own_words_about_the_sidecar_win(helm: Helm) -> None:
+def test_the_manifests_own_words_about_the_sidecar_win(render: Renderings) -> None:
     values = {"manifest": {"injection": {"sidecar": {"image": "mine:1", "port": 4000}}}}
 
-    rendered = _one(helm.template(values), "ConfigMap", "floe-injector-manifest")["data"]["floe.yaml"]
+    rendered = _one(render(values), "ConfigMap", "floe-injector-manifest")["data"]["floe.yaml"]
 
     assert "image: mine:1" in rendered
     assert "port: 4000" in rendered
 
 
-def test_an_image_is_named_by_its_digest_if_there_is_one(helm: Helm) -> None:
-    webhook = _one(helm.template(EVERYTHING), "Deployment", "floe-injector-webhook")["spec"]["template"]["spec"]
+def test_an_image_is_named_by_its_digest_if_there_is_one(render: Renderings) -> None:
+    webhook = _one(render(EVERYTHING), "Deployment", "floe-injector-webhook")["spec"]["template"]["spec"]
 
     assert webhook["containers"][0]["image"] == "registry.example/floe-webhook@sha256:" + "a" * 64
     assert webhook["imagePullSecrets"] == [{"name": "registry"}]
 
 
 @pytest.mark.requirement("HOUSE-7", "CC-2.3")
-def test_credentials_become_the_manifests_secrets_in_every_listed_namespace(helm: Helm) -> None:
-    secrets = [one for one in _of(helm.template(EVERYTHING), "Secret") if one["metadata"]["name"] == "floe-lineage"]
+def test_credentials_become_the_manifests_secrets_in_every_listed_namespace(render: Renderings) -> None:
+    secrets = [one for one in _of(render(EVERYTHING), "Secret") if one["metadata"]["name"] == "floe-lineage"]
 
     assert sorted(one["metadata"]["namespace"] for one in secrets) == ["finance", RELEASE_NAMESPACE, "sales"]
     assert {tuple(one["data"].items()) for one in secrets} == {(("api-key", "bm90LWEtcmVhbC1rZXk="),)}
@@ -230,15 +236,13 @@ def test_helm_refuses_what_the_schema_forbids_and_says_where(helm: Helm, values:
         helm.template(values)
 
 
-def test_a_parent_chart_may_give_its_global_values(helm: Helm) -> None:
-    assert helm.template({"global": {"imageRegistry": "registry.example"}})
+def test_a_parent_chart_may_give_its_global_values(render: Renderings) -> None:
+    assert render({"global": {"imageRegistry": "registry.example"}})
 
 
 @pytest.mark.requirement("FP-21", "CC-3.3")
-def test_injected_pods_of_listed_namespaces_may_reach_gateway_collector_and_names(helm: Helm) -> None:
-    policies = [
-        one for one in _of(helm.template(EVERYTHING), "NetworkPolicy") if one["spec"]["policyTypes"] == ["Egress"]
-    ]
+def test_injected_pods_of_listed_namespaces_may_reach_gateway_collector_and_names(render: Renderings) -> None:
+    policies = [one for one in _of(render(EVERYTHING), "NetworkPolicy") if one["spec"]["policyTypes"] == ["Egress"]]
 
     assert [one["metadata"]["namespace"] for one in policies] == ["sales", "finance"]
     ports = [[port["port"] for port in rule["ports"]] for rule in policies[0]["spec"]["egress"]]
@@ -247,8 +251,8 @@ def test_injected_pods_of_listed_namespaces_may_reach_gateway_collector_and_name
 
 
 @pytest.mark.requirement("FP-21")
-def test_the_webhooks_port_is_where_a_private_control_plane_reaches_it(helm: Helm) -> None:
-    objects = helm.template(LEAST)
+def test_the_webhooks_port_is_where_a_private_control_plane_reaches_it(render: Renderings) -> None:
+    objects = render(LEAST)
     (container,) = _one(objects, "Deployment", "floe-injector-webhook")["spec"]["template"]["spec"]["containers"]
 
     assert "--port=10250" in container["args"]
@@ -256,8 +260,8 @@ def test_the_webhooks_port_is_where_a_private_control_plane_reaches_it(helm: Hel
     assert _one(objects, "Service", "floe-injector-webhook")["spec"]["ports"][0]["targetPort"] == "https"
 
 
-def test_each_optional_part_is_left_out_if_it_is_not_asked_for(helm: Helm) -> None:
-    kinds = {one["kind"] for one in helm.template(LEAST)}
+def test_each_optional_part_is_left_out_if_it_is_not_asked_for(render: Renderings) -> None:
+    kinds = {one["kind"] for one in render(LEAST)}
 
     assert kinds == {
         "ClusterRole",
@@ -277,11 +281,11 @@ def test_each_optional_part_is_left_out_if_it_is_not_asked_for(helm: Helm) -> No
 
 
 @pytest.mark.requirement("FP-24", "HOUSE-11")
-def test_a_replica_serves_on_long_enough_and_an_update_never_has_too_few(helm: Helm) -> None:
-    deployment = _one(helm.template(), "Deployment", "floe-injector-webhook")["spec"]
+def test_a_replica_serves_on_long_enough_and_an_update_never_has_too_few(render: Renderings) -> None:
+    deployment = _one(render(), "Deployment", "floe-injector-webhook")["spec"]
     pod = deployment["template"]["spec"]
 
     assert deployment["strategy"] == {"rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}}
     assert "--drain-seconds=10" in pod["containers"][0]["args"]
     assert pod["terminationGracePeriodSeconds"] >= 20
-    assert _one(helm.template(), "PodDisruptionBudget", "floe-injector-webhook")["spec"]["maxUnavailable"] == 1
+    assert _one(render(), "PodDisruptionBudget", "floe-injector-webhook")["spec"]["maxUnavailable"] == 1

@@ -2,12 +2,11 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 
 import pytest
 
 from tests.e2e.cluster.client import Manifest
-from tests.e2e.helm import CHART, Helm
+from tests.e2e.helm import CHART, Helm, Renderings
 from tools.chart import defaults
 
 pytestmark = [pytest.mark.e2e, pytest.mark.requirement("CC-3.1")]
@@ -23,10 +22,10 @@ Right = tuple[str, str, str]
 """Kind of role, resource with group and name, verb."""
 
 
-@pytest.fixture
-def helm(tmp_path: Path) -> Helm:
-    """Helm without a cluster."""
-    return Helm(tmp_path)
+@pytest.fixture(scope="module")
+def render(tmp_path_factory: pytest.TempPathFactory) -> Renderings:
+    """Renders values, without a cluster."""
+    return Renderings(Helm(tmp_path_factory.mktemp("helm")))
 
 
 def _rights(objects: list[Manifest]) -> set[Right]:
@@ -57,39 +56,39 @@ def _rows() -> Iterator[tuple[str, Right]]:
                         yield value.strip("`"), (kind, resource, verb)
 
 
-def test_without_any_switch_only_what_nothing_works_without_is_granted(helm: Helm) -> None:
-    own = _rights(helm.template({"rbac": ALL_OFF}))
-    brought = _rights(helm.template({"rbac": ALL_OFF, "certificates": BROUGHT}))
+def test_without_any_switch_only_what_nothing_works_without_is_granted(render: Renderings) -> None:
+    own = _rights(render({"rbac": ALL_OFF}))
+    brought = _rights(render({"rbac": ALL_OFF, "certificates": BROUGHT}))
 
     assert brought == _documented("always")
     assert own - brought == _documented("certificates.source: own")
 
 
 @pytest.mark.parametrize("switch", SWITCHES)
-def test_every_switch_grants_what_the_documentation_says_of_it(helm: Helm, switch: str) -> None:
-    without = _rights(helm.template({"rbac": ALL_OFF}))
+def test_every_switch_grants_what_the_documentation_says_of_it(render: Renderings, switch: str) -> None:
+    without = _rights(render({"rbac": ALL_OFF}))
 
-    granted = _rights(helm.template({"rbac": ALL_OFF | {switch: True}})) - without
+    granted = _rights(render({"rbac": ALL_OFF | {switch: True}})) - without
 
     assert granted == _documented(f"rbac.{switch}") != set()
 
 
-def test_nothing_is_granted_that_no_switch_grants(helm: Helm) -> None:
-    everything = _rights(helm.template({"rbac": dict.fromkeys(SWITCHES, True)}))
+def test_nothing_is_granted_that_no_switch_grants(render: Renderings) -> None:
+    everything = _rights(render({"rbac": dict.fromkeys(SWITCHES, True)}))
 
     assert everything == {right for _, right in _rows()}
 
 
 @pytest.mark.requirement("HOUSE-7")
-def test_no_switch_lets_secrets_be_listed_or_watched(helm: Helm) -> None:
-    everything = _rights(helm.template({"rbac": dict.fromkeys(SWITCHES, True)}))
+def test_no_switch_lets_secrets_be_listed_or_watched(render: Renderings) -> None:
+    everything = _rights(render({"rbac": dict.fromkeys(SWITCHES, True)}))
 
     assert {verb for _, resource, verb in everything if resource.startswith("secrets")} == {"get", "patch", "create"}
     assert all("*" not in part for right in everything for part in right)
 
 
-def test_rights_that_somebody_else_grants_are_not_rendered(helm: Helm) -> None:
-    kinds = {one["kind"] for one in helm.template({"rbac": {"create": False}})}
+def test_rights_that_somebody_else_grants_are_not_rendered(render: Renderings) -> None:
+    kinds = {one["kind"] for one in render({"rbac": {"create": False}})}
 
     assert kinds & {"Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding"} == set()
     assert "ServiceAccount" in kinds

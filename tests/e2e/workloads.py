@@ -24,9 +24,11 @@ event = {
     "run": {"runId": "01234567-89ab-7def-8123-456789abcdef"}, "job": {"namespace": "tests", "name": job},
     "inputs": [], "outputs": [],
 }
-request = urllib.request.Request(
-    os.environ["OPENLINEAGE_URL"] + "/api/v1/lineage", json.dumps(event).encode(), {"Content-Type": "application/json"}
-)
+headers = {"Content-Type": "application/json"}
+if key := os.environ.get("OPENLINEAGE_API_KEY"):
+    headers["Authorization"] = "Bearer " + key
+url = os.environ["OPENLINEAGE_URL"] + "/api/v1/lineage"
+request = urllib.request.Request(url, json.dumps(event).encode(), headers)
 started = time.monotonic()
 while True:
     try:
