@@ -20,6 +20,9 @@ from tests.e2e.evidence import scan
 from tests.e2e.traces import traces_of_a_node
 from tests.e2e.webhook_program import EXAMPLE_MANIFEST, WebhookRunner, webhook_program
 
+NODE_WAIT_SECONDS = 900.0
+"""For another run on this machine, whose node has to end first."""
+
 
 @pytest.fixture(scope="session", autouse=True)
 def no_credential_is_told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
@@ -51,10 +54,14 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
         pytest.skip("an existing cluster is used: images cannot be loaded into it")
     if os.geteuid() != 0:
         pytest.skip("a node makes networks, mounts and cgroups, which needs root")
-    with start_node(tmp_path_factory.mktemp("node")) as running_node:
+    folder = tmp_path_factory.mktemp("node")
+    with start_node(folder, wait_seconds=NODE_WAIT_SECONDS, afterwards=_nothing_is_left) as running_node:
         for archive in (images.base_archive(), images.archive_of("sidecar")):
             running_node.runtime.load(archive)
         yield running_node
+
+
+def _nothing_is_left() -> None:
     assert traces_of_a_node() == []
 
 

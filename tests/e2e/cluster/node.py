@@ -12,10 +12,11 @@ import fcntl
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
 from tests.e2e.cluster import images, network
 from tests.e2e.cluster.apiserver import ApiServer, api_server
@@ -56,11 +57,13 @@ class Node:
 
 
 @contextmanager
-def node(folder: Path) -> Iterator[Node]:
+def node(folder: Path, *, wait_seconds: float = 0.0, afterwards: Callable[[], None] = lambda: None) -> Iterator[Node]:
     """A cluster whose node is ready; nothing of it stays on the machine.
 
     Args:
         folder: Takes logs (those of containers in `pods`), certificates and `kubeconfig`.
+        wait_seconds: How long to wait for another run's node to end.
+        afterwards: Is called when everything has ended and been removed, before another run may start its node.
 
     Raises:
         NodeError: We are not root, or another node runs on this machine.
@@ -71,7 +74,8 @@ def node(folder: Path) -> Iterator[Node]:
     for build in NODE_BUILDS:
         ensure(build)
     with ExitStack() as parts:
-        parts.enter_context(_only_one())
+        parts.enter_context(_only_one(wait_seconds))
+        parts.callback(afterwards)
         remove_leftovers()
         if chains := network.foreign_chains():
             raise NodeError(
@@ -158,14 +162,23 @@ def _end_pods(client: KubernetesClient, runtime: Containerd) -> None:
 
 
 @contextmanager
-def _only_one() -> Iterator[None]:
+def _only_one(wait_seconds: float = 0.0) -> Iterator[None]:
+    deadline = time.monotonic() + wait_seconds
     path = cache_folder() / "node.lock"
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise NodeError(
-                "a node of the test bed runs on this machine; `make cluster-down` ends one that was started by hand"
-            ) from None
+        while not _is_taken(lock):
+            if time.monotonic() >= deadline:
+                raise NodeError(
+                    "a node of the test bed runs on this machine; `make cluster-down` ends one that was started by hand"
+                )
+            time.sleep(_POLL_SECONDS)
         yield
+
+
+def _is_taken(lock: TextIO) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
