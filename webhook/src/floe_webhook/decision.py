@@ -34,7 +34,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from floe_webhook import pod as pods
-from floe_webhook.annotations import DEFAULT_ALLOWANCE, Allowance, Asked, read
+from floe_webhook.asked import DEFAULT_ALLOWANCE, Allowance, Asked, read
 from floe_webhook.pod import Document, Placed
 from floe_webhook.ports import DEFAULT_PORTS, Ports, free_ports
 from floe_webhook.reasons import Effect, Reason

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from floe_webhook import __version__
 from floe_webhook.additions import Addition
-from floe_webhook.annotations import NOTHING_ASKED, Asked
+from floe_webhook.asked import NOTHING_ASKED, Asked
 from floe_webhook.decision import Decision
 from floe_webhook.environment import ContainerEnvironment
 from floe_webhook.pod import Document

@@ -9,7 +9,7 @@ import orjson
 from floe_core.credentials import SecretKey
 from floe_webhook import pod as pods
 from floe_webhook.additions import Addition
-from floe_webhook.annotations import read
+from floe_webhook.asked import read
 from floe_webhook.attributes import identity_of
 from floe_webhook.decision import Decision, Facts, Outcome, asked_by, decide
 from floe_webhook.environment import Shared, environments

@@ -14,7 +14,7 @@ from floe_core.manifest.models import ContainerSelection, Manifest, PluginChoice
 from floe_core.namespaces import NamespaceParts
 from floe_core.plugin_interfaces.lineage import LineageBackendPlugin
 from floe_core.plugin_interfaces.telemetry import TelemetryBackendPlugin
-from floe_webhook.annotations import allowance_of
+from floe_webhook.asked import allowance_of
 from floe_webhook.decision import EXCLUDED_NAMESPACES, Rules
 from floe_webhook.ports import Ports
 from floe_webhook.relayed_telemetry import RelayedTelemetry, relayed_telemetry

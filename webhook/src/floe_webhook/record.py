@@ -22,7 +22,7 @@ from typing import Any
 from floe_webhook import __version__
 from floe_webhook import pod as pods
 from floe_webhook.additions import json_text
-from floe_webhook.annotations import Asked
+from floe_webhook.asked import Asked
 from floe_webhook.plan import Plan
 from floe_webhook.pod import Document
 

@@ -13,10 +13,11 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from floe_core.credentials import SecretKey
+from floe_sidecar.settings import PROTOCOL, PROTOCOL_VARIABLE
 from floe_sidecar.settings import Variable as SidecarVariable
 from floe_webhook import pod as pods
 from floe_webhook.additions import Addition
-from floe_webhook.annotations import NOTHING_ASKED, Options
+from floe_webhook.annotations import Options
 from floe_webhook.pod import Document
 from floe_webhook.pod_resources import has_resources_of_its_own
 from floe_webhook.ports import Ports
@@ -32,6 +33,7 @@ _SERVICE_ACCOUNT_DIRECTORY = "/var/run/secrets/kubernetes.io/serviceaccount"
 _TELEMETRY_SHARE = 4
 """One part in four of the spool's room is telemetry's, if it is relayed."""
 
+_NOTHING_ASKED = Options()
 _GRACE_SECONDS = 30
 _GRACE_MARGIN_SECONDS = 5
 _SHORTEST_FLUSH_SECONDS = 0.5
@@ -39,7 +41,7 @@ _DEFAULT_FILE_MODE = 0o644
 
 
 def sidecar_container(
-    pod: Document, sidecar: SidecarProfile, ports: Ports, options: Options = NOTHING_ASKED.options
+    pod: Document, sidecar: SidecarProfile, ports: Ports, options: Options = _NOTHING_ASKED
 ) -> Addition:
     """The native sidecar (KEP-753): an init container that keeps running beside the others and ends after them.
 
@@ -269,4 +271,6 @@ def _environment(sidecar: SidecarProfile, ports: Ports, shutdown_seconds: float)
     if telemetry_bytes:
         values[SidecarVariable.TELEMETRY_MAX_BYTES] = str(telemetry_bytes)
     own = [{"name": str(name), "value": value} for name, value in values.items()]
+    # What both sides understand by the rest: images and webhooks of different versions meet in a cluster.
+    own.insert(0, {"name": PROTOCOL_VARIABLE, "value": str(PROTOCOL)})
     return [*own, *(variable.entry for variable in sidecar.delivery.variables)]

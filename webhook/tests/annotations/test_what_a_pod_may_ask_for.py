@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from floe_core.manifest.models import OverridableBy, Overrides
-from floe_webhook.annotations import ANNOTATIONS, DEFAULT_ALLOWANCE, Asked, Options, allowance_of, read
+from floe_webhook.annotations import ANNOTATIONS, Options
+from floe_webhook.asked import DEFAULT_ALLOWANCE, Asked, allowance_of, read
 from floe_webhook.reasons import Reason
 from floe_webhook.reference import annotations_page
 

@@ -7,6 +7,8 @@ import jsonpatch
 import pytest
 
 from floe_core.manifest.models import Manifest
+from floe_sidecar.settings import PROTOCOL, PROTOCOL_VARIABLE
+from floe_sidecar.settings.protocol import settings_from
 from floe_webhook.decision import Outcome
 from floe_webhook.plan import Plan
 from floe_webhook.profile import Profile
@@ -168,6 +170,13 @@ def test_where_only_the_limit_is_given_the_request_follows_below_it() -> None:
     found = sidecar_of(pod(annotations={"floe.dev/sidecar-cpu-limit": "100m"}), by)["resources"]
     assert found["requests"]["cpu"] == found["limits"]["cpu"] == "100m"
     assert quantity(found["requests"]["memory"]) == quantity("48Mi")
+
+
+@pytest.mark.requirement("HOUSE-5")
+def test_the_sidecar_is_told_by_which_agreement_the_rest_is_meant() -> None:
+    told = settings_of(sidecar_of(pod()))
+    assert told[PROTOCOL_VARIABLE] == str(PROTOCOL)
+    assert settings_from(told)[1] == ()
 
 
 def test_a_pod_may_make_its_sidecar_say_more() -> None:
