@@ -25,7 +25,6 @@ from floe_certs.api import RefusedError, UnreachableError
 from floe_certs.kubernetes import Answer
 from floe_webhook import pod as pods
 from floe_webhook.announcements import Announcement, Announcer, subject_of
-from floe_webhook.cluster.api import PAGE_OBJECTS
 from floe_webhook.cluster.lineage_sender import Outcome
 from floe_webhook.cluster.progress import Progress
 from floe_webhook.endings import End, SidecarReport, ending_of, has_sidecar, sidecar_report
@@ -39,6 +38,9 @@ SELECTED: Mapping[str, str] = {
     # A field selector knows no `in`; what is left is Succeeded and Failed.
     "fieldSelector": "status.phase!=Pending,status.phase!=Running,status.phase!=Unknown",
 }
+PAGE_PODS = 50
+"""Whole pods, tens of kilobytes each: a page is small, so that following costs the webhook no memory."""
+
 MOST_WAITING = 256
 """Pods whose events wait to be sent: a few kilobytes each."""
 
@@ -166,6 +168,7 @@ class EndedPods:
                 await asyncio.sleep(self.pause_seconds)
             except _TooOldError:
                 version = ""
+                await asyncio.sleep(self.pause_seconds)
 
     async def _kept(self) -> str:
         while True:
@@ -176,7 +179,7 @@ class EndedPods:
 
     async def _list(self, before: str) -> str:
         """Takes what has ended and is newer than a version; says up to which version that is all."""
-        query = dict(SELECTED) | {"limit": str(PAGE_OBJECTS)}
+        query = dict(SELECTED) | {"limit": str(PAGE_PODS)}
         version = ""
         while True:
             document = _accepted(await self.api("GET", PATH, query=query))
