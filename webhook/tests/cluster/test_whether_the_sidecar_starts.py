@@ -289,8 +289,10 @@ async def test_a_probe_pod_that_may_not_be_made_is_an_error_that_is_counted() ->
 
 
 def test_the_probe_pod_is_the_sidecar_alone_and_restricted() -> None:
-    assert PROFILE.sidecar is not None
-    document = probe_pod(PROFILE.sidecar, "floe-system", "floe-probe")
+    sidecar = profile(injection={"sidecar": {"image": IMAGE, "image_pull_secrets": ["registry"]}}).sidecar
+    assert sidecar is not None
+    document = probe_pod(sidecar, "floe-system", "floe-probe")
+    assert document["spec"]["imagePullSecrets"] == [{"name": "registry"}]
     (container,) = document["spec"]["containers"]
     assert (container["image"], "restartPolicy" in container) == (IMAGE, False)
     assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}

@@ -65,6 +65,7 @@ def probe_pod(sidecar: SidecarProfile, namespace: str, name: str) -> dict[str, A
         "spec": {
             "containers": [container],
             "volumes": [dict(volume) for volume in volumes(sidecar)],
+            "imagePullSecrets": [{"name": name} for name in sidecar.image_pull_secrets],
             "restartPolicy": "Never",
             "activeDeadlineSeconds": _DEADLINE_SECONDS,
             "terminationGracePeriodSeconds": 5,
