@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 
-from floe_webhook.decision import Decision, Outcome
+from floe_webhook import pod as pods
+from floe_webhook.decision import YES, Decision, Facts, Outcome
 from floe_webhook.plan import Plan
 from floe_webhook.reasons import Effect, Reason
 
@@ -25,9 +26,11 @@ def sentences(decision: Decision) -> Iterator[str]:
         yield sentence_of(reason)
 
 
-def explain(title: str, plan: Plan) -> Iterator[str]:
-    """The whole account of a pod, line by line."""
+def explain(title: str, plan: Plan, *, asked_by: str | None = None) -> Iterator[str]:
+    """The whole account of a pod, line by line; `asked_by` says which label asks for the injection."""
     yield headline(title, plan.decision)
+    if asked_by is not None:
+        yield f"  {asked_by}"
     for sentence in sentences(plan.decision):
         yield f"  {sentence}"
     for name, text in plan.asked.used:
@@ -43,6 +46,16 @@ def explain(title: str, plan: Plan) -> Iterator[str]:
         yield f"  image pull secret {secret['name']}"
     for volume in plan.volumes:
         yield f"  volume {volume['name']}: {', '.join(key for key in volume if key != 'name')}"
+
+
+def asked_by(facts: Facts) -> str | None:
+    """Which label asks for the injection; None if none does, which a reason says."""
+    own = facts.labels.get(pods.INJECT_LABEL)
+    if own is not None:
+        return f"The pod's own label asks for it: {pods.INJECT_LABEL}={own}." if str(own) in YES else None
+    if facts.namespace_label not in YES:
+        return None
+    return f"Its namespace's label asks for it: {pods.INJECT_LABEL}={facts.namespace_label}."
 
 
 def _of_containers(plan: Plan) -> Iterator[str]:

@@ -1,20 +1,21 @@
 """The account of a pod that is stored already: what was decided when it was created, and what would be now."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jsonpatch
 
 from floe_webhook import pod as pods
 from floe_webhook.decision import Facts
-from floe_webhook.explanation import explain, sentence_of
+from floe_webhook.explanation import asked_by, explain, sentence_of
 from floe_webhook.injection import inject
 from floe_webhook.pod import Document
 from floe_webhook.profile import Profile
 from floe_webhook.reasons import Reason
 from floe_webhook.record import record_of
 from floe_webhook.removal import removal
+from floe_webhook.surroundings import NOTHING_KNOWN, Surroundings
 
 _OUTCOMES = {"full": "environment and sidecar", "environment_only": "environment only"}
 
@@ -32,14 +33,23 @@ class StoredPod:
     namespace: str
     namespace_label: str | None
 
+    @property
+    def facts(self) -> Facts:
+        """The pod as it would be created now: without what was added to it; as it is, if its record does not fit it."""
+        before = as_it_was(self.document)
+        return Facts(self.document if before is None else before, self.namespace, self.namespace_label)
 
-def account(stored: StoredPod, profile: Profile | None, without_profile: str) -> Iterator[str]:
+
+def account(
+    stored: StoredPod, profile: Profile | None, without_profile: str, surroundings: Surroundings = NOTHING_KNOWN
+) -> Iterator[str]:
     """The whole account, line by line.
 
     Args:
         stored: The pod.
         profile: The manifest's, in force now; None if it is not known.
         without_profile: Why it is not known.
+        surroundings: What the cluster knows now.
     """
     title = f"Pod/{pods.text(stored.document, 'metadata', 'name')} in {stored.namespace}"
     record = record_of(stored.document)
@@ -50,12 +60,13 @@ def account(stored: StoredPod, profile: Profile | None, without_profile: str) ->
     if profile is None:
         yield f"What would be decided now is not known: {without_profile}"
         return
-    before = as_it_was(stored.document)
-    if before is None:
+    if as_it_was(stored.document) is None:
         yield "What would be decided now is not known: somebody has changed the record."
         return
-    plan = inject(Facts(before, stored.namespace, stored.namespace_label), profile).plan
-    yield from explain(f"If it were created now, with the manifest {profile.identity}", plan)
+    facts = replace(stored.facts, surroundings=surroundings)
+    plan = inject(facts, profile).plan
+    title = f"If it were created now, with the manifest {profile.identity}"
+    yield from explain(title, plan, asked_by=asked_by(facts))
 
 
 def as_it_was(pod: Document) -> Document | None:

@@ -11,8 +11,13 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from floe_webhook.checks.results import Check
+from floe_webhook.checks.cluster import Cluster
+from floe_webhook.checks.installation import Choices
+from floe_webhook.checks.results import Check, Verdict
+from floe_webhook.checks.running import INSTALLED, run
+from floe_webhook.cluster.api import Access
 from floe_webhook.commands import commands
+from floe_webhook.commands.access import connected
 from webhook.tests.command.installation import (
     CONFIG_MAP,
     CONFIGURATION,
@@ -168,6 +173,11 @@ def _missed_pod(installation: Installation) -> None:
     installation.put_pod("etl-7")
 
 
+def _missed_pod_of_a_silent_namespace(installation: Installation) -> None:
+    installation.put_namespace("quiet")
+    installation.put_pod("etl-8", "quiet", metadata={"labels": {"floe.dev/inject": "true"}})
+
+
 def _older_version(installation: Installation) -> None:
     by = {"floe.dev/injected-by": "floe-webhook/0.0.1"}
     installation.put_pod("etl-6", metadata={"labels": {"floe.dev/injected": "true"}, "annotations": by})
@@ -225,6 +235,7 @@ def _no_patch(installation: Installation) -> None:
         (_other_key, Told("secrets", "warning", "The Secret lineage of sales has no key token.")),
         (_bad_manifest, Told("manifest", "failed", "injektion")),
         (_missed_pod, Told("missed-pods", "warning", "sales: etl-7.")),
+        (_missed_pod_of_a_silent_namespace, Told("missed-pods", "warning", "quiet: etl-8.")),
         (_older_version, Told("injected-versions", "warning", "1 running pods were injected by floe-webhook/0.0.1")),
         (_closed_namespace, Told("network-policies", "failed", "from sales to marquez.lineage.svc:5000, TCP 5001")),
         (_full_quota, Told("quotas", "warning", "New pods in sales get environment only")),
@@ -235,18 +246,18 @@ def _no_patch(installation: Installation) -> None:
     ],
     ids=lambda value: value.check if isinstance(value, Told) else value.__name__.strip("_"),
 )
-def test_a_defect_is_told_by_its_check(
-    plant: Callable[[Installation], None],
-    told: Told,
-    installation: Installation,
-    verdicts: Verdicts,
+async def test_a_defect_is_told_by_its_check(
+    plant: Callable[[Installation], None], told: Told, installation: Installation
 ) -> None:
     plant(installation)
+    check = Check(told.check)
 
-    found = verdicts()
+    async with connected(Access(installation.url, tls=False)) as api:
+        found = await run(Cluster(api, Choices(), now()), {check: INSTALLED[check]}, told=lambda _: None)
 
-    of_check = found[told.check]
-    assert any(verdict == told.result and told.says in sentence for verdict, sentence in of_check), of_check
+    of_check = [finding for finding in found if finding.check is check]
+    assert any(one.verdict == told.result and told.says in one.sentence for one in of_check), of_check
+    assert all(one.remedy for one in of_check if one.verdict in {Verdict.WARNING, Verdict.FAILED})
 
 
 def test_without_a_right_a_check_is_skipped_with_its_reason_and_the_others_go_on(

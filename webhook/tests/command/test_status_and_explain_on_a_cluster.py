@@ -18,11 +18,13 @@ from floe_webhook.injection import inject
 from floe_webhook.reload import read_profile
 from webhook.tests.command.installation import (
     CONFIG_MAP,
+    CREDENTIAL,
     MANIFEST,
     Installation,
     healthy,
     kubeconfig,
     listening,
+    named,
     now,
 )
 
@@ -110,6 +112,7 @@ def test_explain_tells_what_was_decided_and_what_would_be_now(
     assert ", the one in force" in then
     assert "variables of app: " in then
     assert "injected: environment and sidecar" in now_
+    assert "Its namespace's label asks for it: floe.dev/inject=enabled." in now_
     assert "OPENLINEAGE_URL = http://127.0.0.1:4327" in now_
     assert "from injection.sidecar" in now_
 
@@ -123,6 +126,26 @@ def test_explain_tells_that_another_manifest_is_in_force_now(
     assert ", not the one in force" in then
     assert "injected: environment only" in now_
     assert "[sidecar_disabled]" in now_
+
+
+def test_explain_knows_what_the_cluster_says_now(installation: Installation, floe: Floe) -> None:
+    installation.put_pod("missed-1")
+    hard = {"limits.memory": "1Gi"}
+    installation.objects["/api/v1/namespaces/sales/resourcequotas/team"] = {
+        "metadata": named("team", "sales"),
+        "status": {"hard": hard, "used": hard},
+    }
+    del installation.objects[CREDENTIAL]
+    now_ = floe("explain", "missed-1").stdout.partition("If it were created now")[2]
+    assert "injected: environment only" in now_
+    assert "[quota_exceeded]" in now_
+    assert "[secret_missing]" in now_
+
+
+def test_explain_knows_that_kubelets_are_too_old(installation: Installation, floe: Floe) -> None:
+    installation.put_pod("missed-1")
+    installation.objects["/api/v1/nodes/one"]["status"] = {"nodeInfo": {"kubeletVersion": "v1.28.0"}}
+    assert "[kubernetes_too_old]" in floe("explain", "missed-1").stdout
 
 
 def test_explain_of_a_missed_pod_says_that_it_would_be_injected_now(installation: Installation, floe: Floe) -> None:

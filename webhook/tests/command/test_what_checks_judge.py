@@ -14,8 +14,9 @@ from floe_certs.authority import create_authority
 from floe_certs.kubernetes import Answer
 from floe_webhook.checks.admission import Trial, judge_trial
 from floe_webhook.checks.certificates import judge_expiry
-from floe_webhook.checks.cluster import Choices, Names, Namespace, argument_of, names_in
+from floe_webhook.checks.cluster import Namespace
 from floe_webhook.checks.deployment import judge_deployment
+from floe_webhook.checks.installation import Choices, Names, argument_of, names_in
 from floe_webhook.checks.label_selectors import selects
 from floe_webhook.checks.network_policies import Destination, Room, Way, judge_rooms, way
 from floe_webhook.checks.results import Check, Finding, Verdict, worst

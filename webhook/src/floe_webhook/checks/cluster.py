@@ -5,13 +5,14 @@ import tempfile
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
 
 from floe_core.errors import FloeError
 from floe_core.manifest import Manifest, read_manifest
 from floe_webhook import pod as pods
+from floe_webhook.checks.installation import Choices, Names, argument_of, names_in
 from floe_webhook.cluster.api import METADATA_ONLY, KubernetesApi
 from floe_webhook.decision import YES
 from floe_webhook.pod import Document
@@ -19,53 +20,16 @@ from floe_webhook.profile import Profile
 from floe_webhook.reload import read_profile
 
 MANIFEST_KEY = "floe.yaml"
-DEFAULT_RELEASE = "floe-injector"
-DEFAULT_NAMESPACE = "floe-system"
 CONFIGURATIONS = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations"
+
+_AT_A_TIME = 8
+"""Questions that one person asks the API server; it gives each person a fair share (API priority and fairness)."""
 
 Found = TypeVar("Found")
 
 
 class MissingError(Exception):
     """What a check needs is not there; another check says so. The message is a sentence."""
-
-
-@dataclass(frozen=True, slots=True)
-class Names:
-    """What the chart calls the objects of a release.
-
-    Attributes:
-        configuration: The webhook configuration.
-        namespace: The release's own.
-        url_host: Host of the webhook's URL, if the API server calls it by one; None for its Service.
-        in_cluster: Whether its other objects are to be found in the cluster.
-    """
-
-    release: str
-    configuration: str
-    namespace: str
-    url_host: str | None = None
-    in_cluster: bool = True
-
-    @property
-    def webhook(self) -> str:
-        """Deployment, Service and service account."""
-        return f"{self.release}-webhook"
-
-    @property
-    def usual_secret(self) -> str:
-        """The webhook's certificates, unless the release names another Secret."""
-        return f"{self.webhook}-certificate"
-
-    @property
-    def manifest(self) -> str:
-        """The ConfigMap of the platform manifest."""
-        return f"{self.release}-manifest"
-
-    @property
-    def server_name(self) -> str:
-        """What the API server calls the webhook in its TLS handshake."""
-        return self.url_host or f"{self.webhook}.{self.namespace}.svc"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,27 +65,6 @@ class Platform:
 
     manifest: Manifest
     profile: Profile
-
-
-@dataclass(frozen=True, slots=True)
-class Choices:
-    """What the person who checks says.
-
-    Attributes:
-        release: What the names of the release's objects begin with.
-        configuration: The webhook configuration's name; None for the release's.
-        release_namespace: Its namespace; None to take the one that the webhook configuration names.
-        namespaces: Only these; empty for all that carry the label `floe.dev/inject`.
-        manifest: A file in place of the cluster's ConfigMap.
-        here: The namespace that the person's kubeconfig names.
-    """
-
-    release: str = DEFAULT_RELEASE
-    configuration: str | None = None
-    release_namespace: str | None = None
-    namespaces: tuple[str, ...] = ()
-    manifest: Path | None = None
-    here: str = "default"
 
 
 @dataclass(slots=True)
@@ -227,6 +170,10 @@ class Cluster:
             raise MissingError(f"The ConfigMap {names.manifest} has no key {MANIFEST_KEY}.")
         return text
 
+    async def each(self, look: Callable[[Namespace], Awaitable[Found]]) -> list[Found]:
+        """What is found in each namespace that opted in, some at a time, in their order."""
+        return await some_at_a_time([partial(look, namespace) for namespace in await self.opted_in()])
+
     async def pods(self, namespace: str | None, **query: str) -> list[Document]:
         """The pods of one namespace or of all, their metadata only; the query is that of a list."""
         path = "/api/v1/pods" if namespace is None else f"/api/v1/namespaces/{namespace}/pods"
@@ -257,28 +204,19 @@ class Cluster:
         return found
 
 
-def argument_of(deployment: Document, flag: str) -> str | None:
-    """What a Deployment's first container is told by a flag written as `--flag=value`; None without it."""
-    for container in pods.entries(pods.mapping(deployment, "spec", "template", "spec"), "containers")[:1]:
-        for argument in pods.entries(container, "args"):
-            name, equals, value = str(argument).partition("=")
-            if name == flag and equals:
-                return value
-    return None
+async def some_at_a_time(questions: Sequence[Callable[[], Awaitable[Found]]]) -> list[Found]:
+    """The answers in the order of the questions; the first failure, once all have ended."""
+    places = asyncio.Semaphore(_AT_A_TIME)
 
+    async def ask(question: Callable[[], Awaitable[Found]]) -> Found:
+        async with places:
+            return await question()
 
-def names_in(configuration: Document | None, choices: Choices) -> Names:
-    """What the objects of an installation are called: by what the person says, or else by the webhook configuration."""
-    clients = [pods.mapping(entry, "clientConfig") for entry in pods.entries(configuration or {}, "webhooks")]
-    url = next((url for client in clients if (url := pods.text(client, "url"))), "")
-    told = next((name for client in clients if (name := pods.text(client, "service", "namespace"))), None)
-    return Names(
-        choices.release,
-        choices.configuration or choices.release,
-        choices.release_namespace or told or DEFAULT_NAMESPACE,
-        urlsplit(url).hostname,
-        in_cluster=not url or choices.release_namespace is not None,
-    )
+    answers = await asyncio.gather(*(ask(question) for question in questions), return_exceptions=True)
+    for answer in answers:
+        if isinstance(answer, BaseException):
+            raise answer
+    return [answer for answer in answers if not isinstance(answer, BaseException)]
 
 
 def _as_coroutine(ask: Callable[[], Awaitable[Found]]) -> Coroutine[Any, Any, Found]:

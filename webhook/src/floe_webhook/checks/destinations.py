@@ -3,10 +3,11 @@
 import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from urllib.parse import urlsplit
 
 from floe_webhook import pod as pods
-from floe_webhook.checks.cluster import Cluster
+from floe_webhook.checks.cluster import Cluster, Namespace
 from floe_webhook.checks.network_policies import Destination, Room, judge_rooms
 from floe_webhook.checks.results import Finding
 from floe_webhook.pod import Document
@@ -97,13 +98,16 @@ async def destinations(cluster: Cluster) -> list[Destination]:
 
 async def network_policies(cluster: Cluster) -> list[Finding]:
     """Reads the policies of the namespaces that opted in, and where their pods have to go."""
-    rooms = []
-    for namespace in await cluster.opted_in():
-        path = f"/apis/networking.k8s.io/v1/namespaces/{namespace.name}/networkpolicies"
-        policies = [one async for page in cluster.api.pages(path) for one in page]
-        running = [dict(pods.labels(one)) for one in await cluster.pods(namespace.name)]
-        rooms.append(Room(namespace.name, namespace.labels, policies, running or [{}]))
+    rooms = await cluster.each(partial(_room, cluster))
     return judge_rooms(rooms, await destinations(cluster))
+
+
+async def _room(cluster: Cluster, namespace: Namespace) -> Room:
+    path = f"/apis/networking.k8s.io/v1/namespaces/{namespace.name}/networkpolicies"
+    policies = [one async for page in cluster.api.pages(path) for one in page]
+    # Without a policy nothing is closed, whatever pods there are.
+    running = [dict(pods.labels(one)) for one in await cluster.pods(namespace.name)] if policies else []
+    return Room(namespace.name, namespace.labels, policies, running or [{}])
 
 
 async def _destination(cluster: Cluster, backend: Backend) -> Destination:

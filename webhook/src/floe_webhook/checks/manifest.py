@@ -1,11 +1,13 @@
 """Whether the manifest can be used, and whether the Secrets that it names are where pods need them."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from functools import partial
 
 from floe_core.credentials import SecretKey
 from floe_core.errors import FloeError
 from floe_webhook import pod as pods
-from floe_webhook.checks.cluster import Cluster
+from floe_webhook.checks.cluster import Cluster, Namespace
 from floe_webhook.checks.results import Check, Finding, failed, or_ok, skipped, warning
 from floe_webhook.profile import Profile
 from floe_webhook.variables import Variable
@@ -34,7 +36,7 @@ def judge_secrets(needed: Sequence[SecretKey], present: Mapping[str, Mapping[str
     return or_ok(found, check, f"{len(needed)} keys of Secrets are in each of {len(present)} namespaces.")
 
 
-def secrets_of(profile: Profile) -> list[SecretKey]:
+def wantedof(profile: Profile) -> list[SecretKey]:
     """The Secrets and keys that pods are told to use by a profile, each once."""
     delivered = profile.sidecar.delivery.files.values() if profile.sidecar else ()
     named = [*delivered, *(secret for one in _variables(profile) if (secret := one.secret))]
@@ -55,16 +57,17 @@ async def manifest(cluster: Cluster) -> list[Finding]:
 
 async def secrets(cluster: Cluster) -> list[Finding]:
     """Gets each named Secret in each namespace that opted in; only the names of keys are looked at."""
-    needed = secrets_of((await cluster.platform()).profile)
+    needed = wantedof((await cluster.platform()).profile)
     if not needed:
         return [skipped(Check.SECRETS, "The manifest names no Secret that pods need.")]
-    present: dict[str, dict[str, Keys | None]] = {}
-    for namespace in await cluster.opted_in():
-        for name in {secret.secret for secret in needed}:
-            found = await cluster.api.read(f"/api/v1/namespaces/{namespace.name}/secrets/{name}")
-            keys = None if found is None else frozenset(pods.mapping(found, "data"))
-            present.setdefault(namespace.name, {})[name] = keys
-    return judge_secrets(needed, present)
+    names = [namespace.name for namespace in await cluster.opted_in()]
+    present = await cluster.each(partial(_keys_in, cluster, {secret.secret for secret in needed}))
+    return judge_secrets(needed, dict(zip(names, present, strict=True)))
+
+
+async def _keys_in(cluster: Cluster, wanted: AbstractSet[str], namespace: Namespace) -> dict[str, Keys | None]:
+    found = {name: await cluster.api.read(f"/api/v1/namespaces/{namespace.name}/secrets/{name}") for name in wanted}
+    return {name: None if secret is None else frozenset(pods.mapping(secret, "data")) for name, secret in found.items()}
 
 
 def _lacking(secret: SecretKey, namespace: str, present: Mapping[str, Keys | None]) -> str | None:

@@ -3,9 +3,10 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import partial
 
 from floe_webhook import pod as pods
-from floe_webhook.checks.cluster import Cluster, Namespace
+from floe_webhook.checks.cluster import Cluster, Namespace, some_at_a_time
 from floe_webhook.checks.results import Check, Finding, or_ok, warning
 from floe_webhook.decision import NO, YES
 from floe_webhook.missed import MissedPod, Surroundings, Verdict, is_confirmed, missed
@@ -70,10 +71,15 @@ async def namespace_labels(cluster: Cluster) -> list[Finding]:
 
 
 async def missed_pods(cluster: Cluster) -> list[Finding]:
-    """Looks for running pods without our label in the namespaces that carry the label."""
-    return judge_missed(
-        [pod for namespace in await cluster.namespaces() for pod in await missed_of(cluster, namespace)]
-    )
+    """Looks for running pods without our label where they, or their namespaces, say that they want it."""
+    namespaces = {namespace.name: namespace for namespace in await cluster.namespaces()}
+    if not cluster.choices.namespaces:
+        query = RUNNING | {"labelSelector": f"{pods.INJECT_LABEL},!{pods.INJECTED_LABEL}"}
+        for pod in await cluster.pods(None, **query):
+            name = pods.text(pod, "metadata", "namespace")
+            namespaces.setdefault(name, Namespace({"metadata": {"name": name}}))
+    found = await some_at_a_time([partial(missed_of, cluster, namespace) for namespace in namespaces.values()])
+    return judge_missed([pod for of_namespace in found for pod in of_namespace])
 
 
 async def injected_versions(cluster: Cluster) -> list[Finding]:

@@ -1,8 +1,9 @@
 """Whether the namespaces leave room for the sidecar: quotas and limit ranges, as the webhook itself looks at them."""
 
 from collections.abc import Mapping
+from functools import partial
 
-from floe_webhook.checks.cluster import Cluster, MissingError
+from floe_webhook.checks.cluster import Cluster, MissingError, Namespace
 from floe_webhook.checks.results import Check, Finding, or_ok, warning
 from floe_webhook.namespace_limits import NamespaceLimits, limits_of, refusal
 from floe_webhook.pod import Document
@@ -34,12 +35,13 @@ def judge_quotas(profile: Profile, limits: Mapping[str, NamespaceLimits]) -> lis
 async def quotas(cluster: Cluster) -> list[Finding]:
     """Reads the quotas and limit ranges of the namespaces that opted in."""
     profile = (await cluster.platform()).profile
-    return judge_quotas(profile, {one.name: await limits_in(cluster, one.name) for one in await cluster.opted_in()})
+    limits = await cluster.each(partial(_limits_in, cluster))
+    names = [namespace.name for namespace in await cluster.opted_in()]
+    return judge_quotas(profile, dict(zip(names, limits, strict=True)))
 
 
-async def limits_in(cluster: Cluster, namespace: str) -> NamespaceLimits:
-    """What bounds the pods of a namespace."""
-    path = f"/api/v1/namespaces/{namespace}"
+async def _limits_in(cluster: Cluster, namespace: Namespace) -> NamespaceLimits:
+    path = f"/api/v1/namespaces/{namespace.name}"
     found = [one async for page in cluster.api.pages(f"{path}/resourcequotas") for one in page]
     ranges = [one async for page in cluster.api.pages(f"{path}/limitranges") for one in page]
     return limits_of(found, ranges)

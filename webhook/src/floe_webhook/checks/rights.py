@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 from floe_certs.api import RefusedError
 from floe_webhook import pod as pods
-from floe_webhook.checks.cluster import Cluster, MissingError, Names, names_in
+from floe_webhook.checks.cluster import Cluster, MissingError
+from floe_webhook.checks.installation import Names, names_in
 from floe_webhook.checks.results import Check, Finding, failed, or_ok, skipped, warning
 
 _AUTHORIZATION = "/apis/authorization.k8s.io/v1"

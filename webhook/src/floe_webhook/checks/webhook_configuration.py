@@ -5,7 +5,8 @@ from itertools import product
 
 from floe_certs.api import RefusedError
 from floe_webhook import pod as pods
-from floe_webhook.checks.cluster import Cluster, Names, Namespace
+from floe_webhook.checks.cluster import Cluster, Namespace
+from floe_webhook.checks.installation import Names
 from floe_webhook.checks.label_selectors import Labels, selects
 from floe_webhook.checks.results import Check, Finding, failed, or_ok, warning
 from floe_webhook.pod import Document

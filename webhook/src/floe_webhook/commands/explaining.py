@@ -11,13 +11,16 @@ from floe_core.errors import ConnectionError as FloeConnectionError
 from floe_webhook import pod as pods
 from floe_webhook.checks.cluster import Cluster, MissingError
 from floe_webhook.commands.options import ClusterOptions
-from floe_webhook.commands.reading import injection_of, read_documents
+from floe_webhook.commands.reading import facts_of, read_documents
 from floe_webhook.commands.session import opened
-from floe_webhook.explanation import explain
+from floe_webhook.commands.surroundings import surroundings_of
+from floe_webhook.explanation import asked_by, explain
+from floe_webhook.injection import inject
 from floe_webhook.pod import Document
 from floe_webhook.profile import Profile
 from floe_webhook.reload import read_profile
 from floe_webhook.stored_pod import StoredPod, account
+from floe_webhook.surroundings import NOTHING_KNOWN
 
 _PREFIXES = ("pod/", "pods/", "po/")
 
@@ -29,8 +32,9 @@ def explain_file(filename: str, manifest_file: Path, namespace_label: str) -> No
     for notice in profile.notices:
         click.echo(notice, err=True)
     for pod in file.pods():
-        injection = injection_of(file, pod, profile, namespace_label)
-        for line in explain(pod.title, injection.plan):
+        facts = facts_of(file, pod, namespace_label)
+        plan = inject(facts, profile, path=pod.path).plan
+        for line in explain(pod.title, plan, asked_by=asked_by(facts)):
             click.echo(line)
 
 
@@ -48,12 +52,11 @@ async def _told(name: str, namespace: str | None, options: ClusterOptions, manif
     async with opened(options, manifest_file=manifest_file) as cluster:
         home = namespace or cluster.choices.here
         try:
-            stored = StoredPod(
-                await _pod(cluster, name, home),
-                home,
-                pods.labels(await cluster.api.read(f"/api/v1/namespaces/{home}") or {}).get(pods.INJECT_LABEL),
-            )
-            return list(account(stored, *await _profile(cluster)))
+            label = pods.labels(await cluster.api.read(f"/api/v1/namespaces/{home}") or {}).get(pods.INJECT_LABEL)
+            stored = StoredPod(await _pod(cluster, name, home), home, label)
+            profile, without = await _profile(cluster)
+            known = NOTHING_KNOWN if profile is None else await surroundings_of(cluster, stored.facts, profile)
+            return list(account(stored, profile, without, known))
         except RefusedError as error:
             raise ConfigurationError(
                 f"You may not look at it: {error}", remedy="Ask for the right to get pods and namespaces."

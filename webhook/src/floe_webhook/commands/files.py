@@ -13,15 +13,16 @@ from floe_webhook.commands.options import file_option, manifest_option, namespac
 @namespace_label_option
 def inject(manifest_file: Path, filename: str, namespace_label: str) -> None:
     """Write the documents with telemetry, lineage and the sidecar added; remarks go to standard error."""
-    from floe_webhook.commands.reading import injection_of, read_documents  # noqa: PLC0415 - keeps `floe --help` quick
+    from floe_webhook.commands.reading import facts_of, read_documents  # noqa: PLC0415 - keeps `floe --help` quick
     from floe_webhook.explanation import headline, sentences  # noqa: PLC0415 - as above
+    from floe_webhook.injection import inject as decide_and_plan  # noqa: PLC0415 - as above
     from floe_webhook.reload import read_profile  # noqa: PLC0415 - as above
 
     file = read_documents(filename)
     profile = read_profile(manifest_file)
     found = list(file.pods())
     for pod in found:
-        injection = injection_of(file, pod, profile, namespace_label)
+        injection = decide_and_plan(facts_of(file, pod, namespace_label), profile, path=pod.path)
         pod.apply(injection.operations)
         _remark(headline(pod.title, injection.plan.decision))
         for sentence in sentences(injection.plan.decision):

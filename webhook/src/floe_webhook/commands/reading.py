@@ -1,12 +1,10 @@
-"""Files of documents that a person names, and what the webhook would do with the pods in them."""
+"""Files of documents that a person names, and what is known of the pods in them."""
 
 import click
 
 from floe_core.errors import ConfigurationError
 from floe_webhook.decision import Facts
 from floe_webhook.documents import KubernetesFile, PodInFile
-from floe_webhook.injection import Injection, inject
-from floe_webhook.profile import Profile
 from floe_webhook.surroundings import Surroundings
 
 
@@ -27,8 +25,7 @@ def read_documents(filename: str) -> KubernetesFile:
         raise ConfigurationError("The file is no UTF-8 text.", where=filename, remedy="Save it as UTF-8.") from None
 
 
-def injection_of(file: KubernetesFile, pod: PodInFile, profile: Profile, namespace_label: str) -> Injection:
-    """What would happen to a pod of a file in a namespace with this label (empty: without one)."""
+def facts_of(file: KubernetesFile, pod: PodInFile, namespace_label: str) -> Facts:
+    """What is known of a pod of a file in a namespace with this label (empty: without one)."""
     surroundings = Surroundings(owner=pod.owner, known_keys=file.known_keys())
-    facts = Facts(pod.pod, pod.namespace, namespace_label or None, surroundings)
-    return inject(facts, profile, path=pod.path)
+    return Facts(pod.pod, pod.namespace, namespace_label or None, surroundings)

@@ -6,7 +6,8 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from floe_webhook.checks.cluster import Choices, Cluster
+from floe_webhook.checks.cluster import Cluster
+from floe_webhook.checks.installation import Choices
 from floe_webhook.commands.access import cluster_access, connected
 from floe_webhook.commands.options import ClusterOptions
 
