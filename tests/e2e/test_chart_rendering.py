@@ -207,6 +207,11 @@ def test_a_credential_that_the_manifest_does_not_know_is_refused_with_the_remedy
         pytest.param({"certificates": {"source": "secret"}}, "certificates.secretName", id="a Secret without a name"),
         pytest.param({"certificates": {"source": "cert-manager"}}, "certificates.issuerRef.name", id="no issuer"),
         pytest.param({"monitor": {"enabled": True}}, "monitor.database.secret", id="a monitor without a database"),
+        pytest.param(
+            {"manifest": {"plugins": {"lineage_backend": {"type": "marquez", "config": {"url": "${env:URL}"}}}}},
+            "gateway.lineage.url",
+            id="a backend that only a credential names",
+        ),
         pytest.param({"webhook": {"drainSeconds": 60}}, "terminationGracePeriodSeconds", id="killed while it drains"),
     ],
 )
@@ -278,6 +283,54 @@ def test_each_optional_part_is_left_out_if_it_is_not_asked_for(render: Rendering
         "Service",
         "ServiceAccount",
     }
+
+
+@pytest.mark.requirement("HOUSE-4")
+@pytest.mark.parametrize(
+    ("backend", "told"),
+    [
+        pytest.param(
+            {"type": "marquez", "config": {"url": "http://marquez:5000"}},
+            {"LINEAGE_URL": "http://marquez:5000", "LINEAGE_ENDPOINT": "api/v1/lineage"},
+            id="Marquez",
+        ),
+        pytest.param(
+            {"type": "openmetadata", "config": {"url": "https://metadata"}},
+            {"LINEAGE_URL": "https://metadata", "LINEAGE_ENDPOINT": "api/v1/openlineage/lineage"},
+            id="OpenMetadata",
+        ),
+        pytest.param(
+            {"type": "atlan", "config": {"url": "https://acme.atlan.com", "source": "airflow"}},
+            {
+                "LINEAGE_URL": "https://acme.atlan.com",
+                "LINEAGE_ENDPOINT": "events/openlineage/airflow/api/v1/lineage",
+            },
+            id="Atlan",
+        ),
+    ],
+)
+def test_the_gateway_delivers_where_the_manifest_says(
+    render: Renderings, backend: dict[str, Any], told: dict[str, str]
+) -> None:
+    environment = _gateway_environment(render({"manifest": {"plugins": {"lineage_backend": backend}}}))
+
+    assert environment.items() >= {f"FLOE_SIDECAR_{name}": value for name, value in told.items()}.items()
+
+
+@pytest.mark.requirement("HOUSE-4")
+def test_the_gateways_shares_follow_from_its_volume_and_settings_win(render: Renderings) -> None:
+    values = {"gateway": {"volume": {"size": "1Gi"}, "settings": {"LINEAGE_CONCURRENCY": "4"}}}
+
+    environment = _gateway_environment(render(values))
+
+    assert environment["FLOE_SIDECAR_ROLE"] == "gateway"
+    assert environment["FLOE_SIDECAR_SPOOL_MAX_BYTES"] == str(768 * 1024**2)
+    assert environment["FLOE_SIDECAR_LINEAGE_CONCURRENCY"] == "4"
+
+
+def _gateway_environment(objects: list[Manifest]) -> dict[str, str]:
+    pod = _one(objects, "StatefulSet", "floe-injector-gateway")["spec"]["template"]["spec"]
+    return {variable["name"]: variable["value"] for variable in pod["containers"][0]["env"]}
 
 
 @pytest.mark.requirement("FP-24", "HOUSE-11")

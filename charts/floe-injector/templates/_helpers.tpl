@@ -143,7 +143,11 @@ http://{{ include "floe.gateway.name" . }}.{{ .Release.Namespace }}.svc:5055
   "openmetadata" "api/v1/openlineage/lineage"
   "atlan" (printf "events/openlineage/%s/api/v1/lineage" ($config.source | default "spark")) -}}
 {{- $own := .Values.gateway.lineage -}}
-url: {{ $own.url | default $config.url | default $config.base_url | default "" | quote }}
+{{- $url := $own.url | default $config.url | default $config.base_url | default "" -}}
+{{- if contains "${env:" $url -}}
+{{- fail "gateway.lineage.url: has to be given, because the manifest takes the lineage backend's URL from a credential" -}}
+{{- end -}}
+url: {{ $url | quote }}
 endpoint: {{ $own.endpoint | default (get $endpoints ($backend.type | default "marquez")) | default "api/v1/lineage" }}
 apiKeyFile: {{ ternary "/var/run/floe/credentials/lineage-api-key" "" (ne $own.apiKey.secret "") | quote }}
 {{- end }}
