@@ -1,6 +1,6 @@
 # The commands that always work from a fresh clone; `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format bench e2e cluster-up cluster-down lock docs clean
+.PHONY: help setup demo test lint format bench e2e cluster-up cluster-down audit lock docs clean
 BIN := .venv/bin
 
 help: ## lists the commands
@@ -37,6 +37,9 @@ cluster-up: setup ## a real one-node cluster by hand, with our images; prints it
 
 cluster-down: setup ## ends it and removes everything of it
 	@$(BIN)/python -m tests.e2e.cluster stop
+
+audit: setup ## known vulnerabilities of everything that is pinned; needs a package index with a database of them
+	$(BIN)/pip-audit --strict --require-hashes --disable-pip --progress-spinner off -r requirements/development.lock
 
 lock: setup ## renews the lock files
 	tools/lock.sh
