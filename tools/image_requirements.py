@@ -2,7 +2,8 @@
 
 Each file is a part of `requirements/development.lock`, with its pins and hashes: what the image's rooms name in their
 `pyproject.toml`, and what that needs in turn, read from the lock's own `# via` remarks. `build.lock` holds what makes a
-room's wheel and the list of what is in an image. Rooms stand in no lock: other projects publish packages under the same names.
+room's wheel and the list of what is in an image. Rooms stand in no lock: other projects publish packages under the same
+names.
 """
 
 import re
