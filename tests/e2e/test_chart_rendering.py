@@ -8,6 +8,10 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
+from floe_core.plugin_interfaces import LineageBackendPlugin
+from floe_lineage_atlan.plugin import AtlanLineagePlugin
+from floe_lineage_marquez.plugin import MarquezLineagePlugin
+from floe_lineage_openmetadata.plugin import OpenMetadataLineagePlugin
 from tests.e2e.cluster.client import Manifest
 from tests.e2e.cluster.commands import CommandError
 from tests.e2e.helm import RELEASE_NAMESPACE, VALUES, Helm, Renderings
@@ -287,34 +291,24 @@ def test_each_optional_part_is_left_out_if_it_is_not_asked_for(render: Rendering
 
 @pytest.mark.requirement("HOUSE-4")
 @pytest.mark.parametrize(
-    ("backend", "told"),
+    ("kind", "plugin"),
     [
-        pytest.param(
-            {"type": "marquez", "config": {"url": "http://marquez:5000"}},
-            {"LINEAGE_URL": "http://marquez:5000", "LINEAGE_ENDPOINT": "api/v1/lineage"},
-            id="Marquez",
-        ),
-        pytest.param(
-            {"type": "openmetadata", "config": {"url": "https://metadata"}},
-            {"LINEAGE_URL": "https://metadata", "LINEAGE_ENDPOINT": "api/v1/openlineage/lineage"},
-            id="OpenMetadata",
-        ),
-        pytest.param(
-            {"type": "atlan", "config": {"url": "https://acme.atlan.com", "source": "airflow"}},
-            {
-                "LINEAGE_URL": "https://acme.atlan.com",
-                "LINEAGE_ENDPOINT": "events/openlineage/airflow/api/v1/lineage",
-            },
-            id="Atlan",
-        ),
+        pytest.param("marquez", MarquezLineagePlugin, id="Marquez"),
+        pytest.param("openmetadata", OpenMetadataLineagePlugin, id="OpenMetadata"),
+        pytest.param("atlan", AtlanLineagePlugin, id="Atlan"),
     ],
 )
-def test_the_gateway_delivers_where_the_manifest_says(
-    render: Renderings, backend: dict[str, Any], told: dict[str, str]
+def test_the_gateway_delivers_where_the_backends_plugin_does(
+    render: Renderings, kind: str, plugin: type[LineageBackendPlugin]
 ) -> None:
+    config = {"url": "https://lineage.acme.example"}
+    transport = plugin.from_config(config).get_transport_config("production")
+
+    backend = {"type": kind, "config": config}
     environment = _gateway_environment(render({"manifest": {"plugins": {"lineage_backend": backend}}}))
 
-    assert environment.items() >= {f"FLOE_SIDECAR_{name}": value for name, value in told.items()}.items()
+    assert environment["FLOE_SIDECAR_LINEAGE_URL"] == transport.url
+    assert environment["FLOE_SIDECAR_LINEAGE_ENDPOINT"] == transport.endpoint
 
 
 @pytest.mark.requirement("HOUSE-4")

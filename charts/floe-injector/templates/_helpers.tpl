@@ -141,9 +141,9 @@ http://{{ include "floe.gateway.name" . }}.{{ .Release.Namespace }}.svc:5055
 {{- $endpoints := dict
   "marquez" "api/v1/lineage"
   "openmetadata" "api/v1/openlineage/lineage"
-  "atlan" (printf "events/openlineage/%s/api/v1/lineage" ($config.source | default "spark")) -}}
+  "atlan" (printf "events/openlineage/%s/api/v1/lineage" ($config.source | default "generic-openlineage")) -}}
 {{- $own := .Values.gateway.lineage -}}
-{{- $url := $own.url | default $config.url | default $config.base_url | default "" -}}
+{{- $url := $own.url | default $config.url | default "" -}}
 {{- if contains "${env:" $url -}}
 {{- fail "gateway.lineage.url: has to be given, because the manifest takes the lineage backend's URL from a credential" -}}
 {{- end -}}
