@@ -127,6 +127,30 @@ def test_with_the_gateway_away_too_the_rest_stays_and_is_told_within_the_time(tm
     assert left["gateway_failure"].startswith("no answer")
 
 
+@pytest.mark.requirement("RELAY-8")
+def test_a_batch_whose_confirmation_was_lost_is_handed_over_again_as_it_was(tmp_path: Path) -> None:
+    replies = iter([Reply(cut=True), Reply(503, {"Retry-After": "1"}), Reply(500)])
+    gateway = BackendStandIn(lambda _post: next(replies, Reply(200)))
+    with backend_in_thread(gateway):
+        access = handing_over_to(tmp_path, gateway.port) | {"SHUTDOWN_SECONDS": "30", "GATEWAY_BATCH_BYTES": "1Ki"}
+        with relay_process(tmp_path / "pod", LINEAGE_URL=DEAD, **access) as relay:
+            send(relay, [body(1, "OTHER", number, padding="x" * 900) for number in range(2)])
+            told, _ = end(relay)
+    first, *again, last = [post.body for post in gateway.posts]
+    assert (told["handed_over_events"], again) == (2, [first] * 3)
+    assert last != first
+
+
+def test_a_gateway_that_never_answers_does_not_hold_up_the_end(tmp_path: Path) -> None:
+    with backend_in_thread(BackendStandIn(lambda _post: Reply(silent=True))) as hole:
+        access = handing_over_to(tmp_path, hole.port)
+        with relay_process(tmp_path / "pod", LINEAGE_URL=DEAD, SHUTDOWN_SECONDS="0.5", **access) as relay:
+            send(relay, [body()])
+            told, seconds = end(relay)
+    assert told["unsent_events"] == 1
+    assert seconds < 5
+
+
 def test_a_backend_that_comes_back_gets_what_the_gateway_does_not_take(tmp_path: Path) -> None:
     backend = BackendStandIn(lambda _post: Reply(503))
     access = handing_over_to(tmp_path, free_port())
