@@ -214,6 +214,12 @@ def _silent_webhook(installation: Installation) -> None:
     installation.injects = False
 
 
+def _no_nodes(installation: Installation) -> None:
+    container = {"args": ["--lookup=native-sidecars"]}
+    installation.objects[DEPLOYMENT]["spec"]["template"] = {"spec": {"containers": [container]}}
+    installation.denied.add(("list", "nodes"))
+
+
 def _no_patch(installation: Installation) -> None:
     installation.denied.add(("patch", "leases"))
 
@@ -242,6 +248,7 @@ def _no_patch(installation: Installation) -> None:
         (_no_backend, Told("backends", "failed", "There is no Service for marquez.lineage.svc:5000")),
         (_nothing_behind, Told("backends", "failed", "No pod behind the Service of marquez.lineage.svc:5000")),
         (_silent_webhook, Told("admission", "failed", "is not injected (dry run)")),
+        (_no_nodes, Told("webhook-rights", "warning", "rbac.nativeSidecars is switched on, but ")),
         (_no_patch, Told("webhook-rights", "failed", "may not patch leases")),
     ],
     ids=lambda value: value.check if isinstance(value, Told) else value.__name__.strip("_"),

@@ -1,8 +1,10 @@
 """The judgements of `floe check`, by tables: facts in, findings out; no cluster."""
 
 import base64
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,14 +22,22 @@ from floe_webhook.checks.installation import Choices, Names, argument_of, names_
 from floe_webhook.checks.label_selectors import selects
 from floe_webhook.checks.network_policies import Destination, Room, Way, judge_rooms, way
 from floe_webhook.checks.results import Check, Finding, Verdict, worst
-from floe_webhook.checks.rights import Right, judge_webhook
+from floe_webhook.checks.rights import Account, Right
 from floe_webhook.checks.running import BEFORE_INSTALL, INSTALLED, chosen
 from floe_webhook.checks.versions import judge_admission_api, judge_versions
 from floe_webhook.checks.webhook_configuration import fires, judge_configuration
+from floe_webhook.checks.webhook_rights import (
+    FEATURES,
+    Objects,
+    features_of,
+    judge_webhook_rights,
+    of_the_webhook,
+)
 from tests.e2e.webhook_configuration import mutating_webhook_configuration
 
 pytestmark = pytest.mark.requirement("HOUSE-2", "HOUSE-12")
 
+RIGHTS_PAGE = Path(__file__).parents[3] / "docs" / "rbac.md"
 NOW = datetime(2026, 5, 1, tzinfo=UTC)
 NAMES = Names("floe-injector", "floe-injector", "floe-system")
 
@@ -212,11 +222,47 @@ def test_a_dry_run_tells_the_whole_road(status: int, labels: dict[str, str], exp
     assert judge_trial(Trial("with a label of its own", "sales", answer)).verdict == expected
 
 
-def test_a_right_that_a_feature_lacks_is_no_failure() -> None:
-    needed, optional = [Right("get", "secrets", "floe-system", "s", "x")], [Right("list", "nodes", why="y")]
-    assert verdicts(judge_webhook("sa", [], [])) == ["ok"]
-    assert verdicts(judge_webhook("sa", [], optional)) == ["skipped"]
-    assert verdicts(judge_webhook("sa", needed, optional)) == ["failed", "skipped"]
+ACCOUNT = Account("floe-system", "floe-injector-webhook")
+
+
+def test_a_right_that_only_a_feature_needs_is_a_warning() -> None:
+    needed, nodes = (
+        [Right("get", "secrets", "floe-system", "s", "x")],
+        {"rbac.nativeSidecars": [Right("list", "nodes")]},
+    )
+    assert verdicts(judge_webhook_rights(ACCOUNT, [], {"rbac.quotas": []})) == ["ok"]
+    assert verdicts(judge_webhook_rights(ACCOUNT, [], nodes)) == ["warning"]
+    assert verdicts(judge_webhook_rights(ACCOUNT, needed, nodes)) == ["failed", "warning"]
+
+
+def test_only_what_the_deployment_switches_on_is_asked_for() -> None:
+    arguments = ["--port=8443", "--certificates=own", "--lookup=quotas", "--evict-per-round=2"]
+    document = {"spec": {"template": {"spec": {"containers": [{"args": arguments}, {"args": ["--lookup=owners"]}]}}}}
+    assert features_of(document) == ["--certificates=own", "--lookup=quotas", "--evict-per-round"]
+    assert features_of({}) == []
+
+
+def test_the_rights_are_those_of_the_documentation() -> None:
+    objects = Objects(NAMES, "floe-injector-webhook-certificate")
+    ours = {("always", *_shown(right)) for right in of_the_webhook(objects)}
+    ours |= {(value, *_shown(right)) for value, rights in FEATURES.values() for right in rights(objects)}
+    documented = set(_documented_rights())
+    assert {right for right in documented if right[0] != "rbac.recreate"} == ours
+
+
+def _shown(right: Right) -> tuple[bool, str, str]:
+    """Whether it is for the release's namespace, the resource with its name, the verb."""
+    return bool(right.namespace), f"{right.resource} {right.name}".rstrip(), right.verb
+
+
+def _documented_rights() -> Iterator[tuple[str, bool, str, str]]:
+    inside, wide = RIGHTS_PAGE.read_text(encoding="utf-8").split("## In all namespaces")
+    for in_namespace, part in ((True, inside), (False, wide)):
+        for value, resources, verbs in re.findall(r"^\| ([^|]+) \| ([^|]+) \| ([a-z, ]+) \| ", part, re.MULTILINE):
+            for resource in resources.replace("the Secret", "secrets").replace("`", "").split(", "):
+                for verb in verbs.split(", "):
+                    if value != "value":
+                        yield value.strip("`"), in_namespace, resource, verb
 
 
 def test_a_right_names_group_and_subresource_as_an_access_review_wants_them() -> None:

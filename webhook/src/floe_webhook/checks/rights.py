@@ -1,17 +1,18 @@
-"""Rights: those of whoever checks, those of the webhook's service account, those that an installation needs.
+"""Rights: those of whoever checks, and those that an installation needs.
 
 The API server answers for each (SelfSubjectAccessReview, SubjectAccessReview); roles are never read, because another
-authorizer may grant what no role does.
+authorizer may grant what no role does. The webhook's own rights: `floe_webhook.checks.webhook_rights`.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from floe_certs.api import RefusedError
 from floe_webhook import pod as pods
-from floe_webhook.checks.cluster import Cluster, MissingError
+from floe_webhook.checks.cluster import Cluster, MissingError, some_at_a_time
 from floe_webhook.checks.installation import Names, names_in
-from floe_webhook.checks.results import Check, Finding, failed, or_ok, skipped, warning
+from floe_webhook.checks.results import Check, Finding, failed, or_ok, warning
 
 _AUTHORIZATION = "/apis/authorization.k8s.io/v1"
 
@@ -55,6 +56,24 @@ class Right:
         return {key: value for key, value in found.items() if value}
 
 
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A service account."""
+
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        """As RBAC calls it."""
+        return f"system:serviceaccount:{self.namespace}:{self.name}"
+
+    @property
+    def subject(self) -> dict[str, object]:
+        """User and groups of an access review."""
+        groups = ["system:serviceaccounts", f"system:serviceaccounts:{self.namespace}", "system:authenticated"]
+        return {"user": str(self), "groups": groups}
+
+
 def of_the_checks(names: Names, secret: str, namespace: str) -> list[Right]:
     """What `floe check` reads; `namespace` is where it makes its dry run."""
     own = names.namespace
@@ -70,43 +89,6 @@ def of_the_checks(names: Names, secret: str, namespace: str) -> list[Right]:
         Right("list", "resourcequotas"),
         Right("list", "networkpolicies.networking.k8s.io"),
         Right("create", "subjectaccessreviews.authorization.k8s.io"),
-    ]
-
-
-def of_the_webhook(names: Names, secret: str) -> list[Right]:
-    """What the webhook's service account cannot do without (docs/certificates.md); `secret` has the certificates."""
-    own, configurations = names.namespace, "mutatingwebhookconfigurations.admissionregistration.k8s.io"
-    return [
-        Right("get", "secrets", own, secret, "no replica has a certificate"),
-        Right("get", "leases.coordination.k8s.io", own, names.webhook, "no replica leads"),
-        Right("patch", "leases.coordination.k8s.io", own, names.webhook, "no replica leads"),
-        Right("get", configurations, name=names.configuration, why="no replica becomes ready"),
-        Right("patch", configurations, name=names.configuration, why="the API server is not told whom to trust"),
-    ]
-
-
-def of_features(names: Names, secret: str) -> list[Right]:
-    """What the webhook uses if it may; the chart's values under `rbac` decide."""
-    own = names.namespace
-    native, health = "it is not known whether native sidecars work", "a sidecar that does not start is not noticed"
-    missed, ended = "missed pods are not found", "ended pods are not told of"
-    return [
-        Right("patch", "secrets", own, secret, "certificates of floe's own are not renewed"),
-        Right("create", "podtemplates", own, why=native),
-        Right("list", "nodes", why=native),
-        Right("create", "pods", own, why=health),
-        Right("delete", "pods", own, why=health),
-        Right("get", "replicasets.apps", why="a service's name is guessed where metadata do not tell it"),
-        Right("get", "jobs.batch", why="a service's name is guessed where metadata do not tell it"),
-        Right("create", "events", why="nobody sees on a workload why its pod was not injected"),
-        Right("get", "pods", why=missed),
-        Right("list", "pods", why=missed),
-        Right("watch", "pods", why=ended),
-        Right("list", "namespaces", why=missed),
-        Right("list", "resourcequotas", why="quotas that leave no room for the sidecar are not seen"),
-        Right("list", "limitranges", why="limits that leave no room for the sidecar are not seen"),
-        Right("get", "secrets", why="missing credentials, and keys of envFrom, are not seen"),
-        Right("get", "configmaps", why="keys of envFrom are not seen"),
     ]
 
 
@@ -143,18 +125,6 @@ def judge_own(denied: Sequence[Right], asked: int) -> list[Finding]:
     return or_ok([warning(check, f"You may not {right}.", remedy) for right in denied], check, f"You have all {asked}.")
 
 
-def judge_webhook(account: str, needed: Sequence[Right], optional: Sequence[Right]) -> list[Finding]:
-    """What the webhook may not do, of what it needs and of what it uses if it may."""
-    check = Check.WEBHOOK_RIGHTS
-    remedy = "Run `helm upgrade`: the chart has the roles; see docs/certificates.md, Rights."
-    found = [failed(check, f"{account} may not {right}: {right.why}.", remedy) for right in needed]
-    if optional:
-        listed = "; ".join(f"{right}: {right.why}" for right in optional)
-        switch = "If that is not wanted, switch it on among the chart's values under rbac."
-        found.append(skipped(check, f"{account} may not {listed}.", switch))
-    return or_ok(found, check, f"{account} has every right that it uses.")
-
-
 def judge_installation(denied: Sequence[Right], asked: int) -> list[Finding]:
     """What whoever installs may not do."""
     check = Check.INSTALL_RIGHTS
@@ -166,26 +136,13 @@ async def own_rights(cluster: Cluster) -> list[Finding]:
     """Asks about oneself."""
     names = await _names(cluster)
     rights = of_the_checks(names, await _secret(cluster, names), cluster.choices.here)
-    return judge_own(await _denied(cluster, rights), len(rights))
-
-
-async def webhook_rights(cluster: Cluster) -> list[Finding]:
-    """Asks about the webhook's service account."""
-    names = await cluster.names()
-    if not names.in_cluster:
-        raise MissingError("The webhook runs outside of the cluster.")
-    secret, account = await cluster.secret_name(), f"system:serviceaccount:{names.namespace}:{names.webhook}"
-    needed, optional = [
-        await _denied(cluster, rights, account=account, namespace=names.namespace)
-        for rights in (of_the_webhook(names, secret), of_features(names, secret))
-    ]
-    return judge_webhook(account, needed, optional)
+    return judge_own(await denied(cluster, rights), len(rights))
 
 
 async def install_rights(cluster: Cluster) -> list[Finding]:
     """Asks about oneself, before an installation."""
     rights = of_an_installation(await _names(cluster))
-    return judge_installation(await _denied(cluster, rights), len(rights))
+    return judge_installation(await denied(cluster, rights), len(rights))
 
 
 async def _names(cluster: Cluster) -> Names:
@@ -202,16 +159,15 @@ async def _secret(cluster: Cluster, names: Names) -> str:
         return names.usual_secret
 
 
-async def _denied(
-    cluster: Cluster, rights: Sequence[Right], *, account: str | None = None, namespace: str = ""
-) -> list[Right]:
-    return [right for right in rights if not await _allowed(cluster, right, account, namespace)]
+async def denied(cluster: Cluster, rights: Sequence[Right], account: Account | None = None) -> list[Right]:
+    """Which of these rights somebody does not have: a service account, or whoever asks."""
+    allowed = await some_at_a_time([partial(_allowed, cluster, right, account) for right in rights])
+    return [right for right, one in zip(rights, allowed, strict=True) if not one]
 
 
-async def _allowed(cluster: Cluster, right: Right, account: str | None, namespace: str) -> bool:
+async def _allowed(cluster: Cluster, right: Right, account: Account | None) -> bool:
     kind = "SubjectAccessReview" if account else "SelfSubjectAccessReview"
-    groups = ["system:serviceaccounts", f"system:serviceaccounts:{namespace}", "system:authenticated"]
-    subject = {"user": account, "groups": groups} if account else {}
+    subject = account.subject if account else {}
     path = f"{_AUTHORIZATION}/{kind.lower()}s"
     body = {
         "apiVersion": "authorization.k8s.io/v1",

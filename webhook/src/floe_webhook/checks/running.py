@@ -16,9 +16,10 @@ from floe_webhook.checks.manifest import manifest, secrets
 from floe_webhook.checks.pods_of_namespaces import injected_versions, missed_pods, namespace_labels
 from floe_webhook.checks.quotas import quotas
 from floe_webhook.checks.results import Check, Finding, failed, ok, skipped
-from floe_webhook.checks.rights import install_rights, own_rights, webhook_rights
+from floe_webhook.checks.rights import install_rights, own_rights
 from floe_webhook.checks.versions import admission_api, cluster_version
 from floe_webhook.checks.webhook_configuration import webhook_configuration
+from floe_webhook.checks.webhook_rights import webhook_rights
 
 Look = Callable[[Cluster], Awaitable[list[Finding]]]
 
