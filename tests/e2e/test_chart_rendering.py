@@ -302,7 +302,7 @@ def test_the_gateway_delivers_where_the_backends_plugin_does(
     render: Renderings, kind: str, plugin: type[LineageBackendPlugin]
 ) -> None:
     config = {"url": "https://lineage.acme.example"}
-    transport = plugin.from_config(config).get_transport_config("production")
+    transport = plugin.from_mapping(config).get_transport_config("production")
 
     backend = {"type": kind, "config": config}
     environment = _gateway_environment(render({"manifest": {"plugins": {"lineage_backend": backend}}}))
