@@ -13,6 +13,7 @@ import pytest
 from tests.e2e.cluster.binaries import (
     COLLECTOR,
     ETCD,
+    HELM,
     JAEGER,
     KUBERNETES,
     OLDER_KUBERNETES,
@@ -147,7 +148,9 @@ def test_a_relative_cache_home_is_ignored(monkeypatch: pytest.MonkeyPatch) -> No
     assert cache_folder() == Path.home() / ".cache" / "floe-injector" / "e2e"
 
 
-@pytest.mark.parametrize("build", [ETCD, KUBERNETES, COLLECTOR, JAEGER, OLDER_KUBERNETES], ids=lambda build: build.name)
+@pytest.mark.parametrize(
+    "build", [ETCD, KUBERNETES, COLLECTOR, HELM, JAEGER, OLDER_KUBERNETES], ids=lambda build: build.name
+)
 def test_every_module_pins_the_version_that_its_build_names(build: Build) -> None:
     modules = Path(__file__).parent / "cluster" / "go"
     pins = "".join((modules / module / "go.mod").read_text() for module in build.modules)

@@ -14,6 +14,7 @@ from tests.e2e.cluster import by_hand, images
 from tests.e2e.cluster.binaries import (
     COLLECTOR,
     CONTROL_PLANE_BUILDS,
+    HELM,
     JAEGER,
     NODE_BUILDS,
     OLDER_KUBERNETES,
@@ -61,10 +62,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _build() -> None:
     """Builds what the tests will need: with an existing cluster no control plane, without root no node."""
+    for build in (COLLECTOR, HELM):
+        ensure(build)
     if os.environ.get(KUBECONFIG_VARIABLE):
-        ensure(COLLECTOR)
         return
-    for build in (*CONTROL_PLANE_BUILDS, COLLECTOR, OLDER_KUBERNETES):
+    for build in (*CONTROL_PLANE_BUILDS, OLDER_KUBERNETES):
         ensure(build)
     if os.geteuid() != 0:
         say("not root: the tests that run pods on a node will be skipped")

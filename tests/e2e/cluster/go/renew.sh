@@ -3,7 +3,7 @@
 # A checksum database that lacks a module can be passed over with Go's own GONOSUMDB.
 set -euo pipefail
 cd "$(dirname "$0")"
-for module in kubernetes etcd containerd coredns jaeger collector-builder; do
+for module in kubernetes etcd containerd coredns jaeger helm collector-builder; do
   (cd "$module" && go mod tidy)
 done
 
