@@ -9,14 +9,12 @@ import asyncio
 import sys
 import tempfile
 import time
-import uuid
 from pathlib import Path
 
 from tests.benchmarks.report import Table, percentile
-from tests.e2e.admission import RUN_LABEL, create_namespace
 from tests.e2e.cluster.control_plane import Cluster, cluster
 from tests.e2e.webhook_load import Load, in_force, replicas, steps, under
-from tests.e2e.webhook_release import release
+from tests.e2e.webhook_release import release, two_namespaces
 from webhook.tests.serving.switch import switch
 from webhook.tests.waiting import until
 
@@ -32,9 +30,7 @@ async def measure(seconds: float, per_second: float) -> Table:
 
 
 async def _measured(api_server: Cluster, folder: Path, seconds: float, per_second: float) -> Table:
-    run = uuid.uuid4().hex[:8]
-    with api_server.client() as kubernetes:
-        home, sales = create_namespace(kubernetes, {RUN_LABEL: run}), create_namespace(kubernetes, {RUN_LABEL: run})
+    run, home, sales = two_namespaces(api_server)
     account = folder / "serviceaccount"
     account.mkdir()
     async with switch() as entrance, release(api_server, home.name, run, entrance.port, account) as made:

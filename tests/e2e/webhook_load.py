@@ -13,6 +13,7 @@ from pathlib import Path
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
+from floe_certs.api import UnreachableError
 from floe_certs.serving import client_context
 from tests.e2e.admission import Namespace, pod
 from tests.e2e.webhook_release import Release
@@ -29,6 +30,8 @@ class Load:
 
     Attributes:
         per_second: Creations in all, at most; 0 for as many as there can be.
+        failed: What the API server said to creations that it refused, and handshakes that failed.
+        unanswered: Creations to which the API server said nothing.
         seconds: How long each creation took.
     """
 
@@ -39,6 +42,7 @@ class Load:
     handshakes: int = 0
     not_injected: list[str] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
+    unanswered: int = 0
     seconds: list[float] = field(default_factory=list)
     _next_at: float = field(default_factory=time.monotonic)
 
@@ -48,9 +52,14 @@ class Load:
         while True:
             await self._turn()
             began = time.monotonic()
-            answer = await self.release.api(
-                "POST", path, query={"dryRun": "All"}, body=pod(self.namespace, inject="enabled")
-            )
+            try:
+                answer = await self.release.api(
+                    "POST", path, query={"dryRun": "All"}, body=pod(self.namespace, inject="enabled")
+                )
+            except UnreachableError:
+                self.unanswered += 1
+                await asyncio.sleep(0.02)
+                continue
             self.seconds.append(time.monotonic() - began)
             if answer.status != 201:
                 self.failed.append(str(answer.document.get("message")))

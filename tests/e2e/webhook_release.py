@@ -5,6 +5,7 @@ without a caBundle; no Secret and no Lease. Each program runs with the service a
 """
 
 import ssl
+import uuid
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from floe_webhook.cluster.api import Access, KubernetesApi
-from tests.e2e.admission import RUN_LABEL
+from tests.e2e.admission import RUN_LABEL, Namespace, create_namespace
 from tests.e2e.cluster.control_plane import Cluster
 from tests.e2e.cluster.kubeconfig import read_access
 from tests.e2e.webhook_configuration import mutating_webhook_configuration
@@ -103,6 +104,13 @@ async def release(cluster: Cluster, namespace: str, run_id: str, port: int, fold
             for path, _ in objects:
                 if "/namespaces/" not in path:
                     await api("DELETE", f"{path}/{made}")
+
+
+def two_namespaces(cluster: Cluster) -> tuple[str, Namespace, Namespace]:
+    """A run's id, and for it a namespace for a release and one for pods."""
+    run = uuid.uuid4().hex[:8]
+    with cluster.client() as kubernetes:
+        return run, create_namespace(kubernetes, {RUN_LABEL: run}), create_namespace(kubernetes, {RUN_LABEL: run})
 
 
 def _objects(namespace: str, made: str) -> list[tuple[str, dict[str, Any]]]:
