@@ -117,7 +117,7 @@ def surroundings(api: KubernetesApi, *enabled: Lookup) -> ClusterSurroundings:
         LookupSettings(enabled=frozenset(enabled), budget_seconds=BUDGET_SECONDS),
         LookupMetrics(CollectorRegistry()),
         native_sidecars=lambda: True,
-        sidecar_starts=lambda: True,
+        sidecar_starts=lambda _: True,
     )
 
 
@@ -388,8 +388,8 @@ async def test_a_pod_whose_sidecar_cannot_be_pulled_is_found_among_those_that_wa
 
     await health.look()
 
-    assert before == {"starts": True, "trouble": None}
-    assert health.details() == {"starts": False, "trouble": "ImagePullBackOff"}
+    assert before == {"starts": True, "trouble": None, "troubled_namespaces": 0}
+    assert health.details() == {"starts": False, "trouble": "ImagePullBackOff", "troubled_namespaces": 0}
 
 
 RIGHTS = (
@@ -428,7 +428,7 @@ async def test_the_program_asks_with_the_rights_that_the_documentation_lists(
 
     assert "initContainers" not in stored["spec"]
     assert '"quota_exceeded"' in stored["metadata"]["annotations"]["floe.dev/injection"]
-    assert details["sidecar"] == {"starts": True, "trouble": None}
+    assert details["sidecar"] == {"starts": True, "trouble": None, "troubled_namespaces": 0}
     assert details["kubernetes"]["native_sidecars"] is True
     assert "keeps_native_sidecars" not in details["kubernetes"]["assumed"]
     assert "lookup refused" not in replica.text()

@@ -42,9 +42,9 @@ class LookingUp:
         """Whether the cluster keeps native sidecars, as far as is known."""
         return self.versions is None or self.versions.versions.native_sidecars
 
-    def sidecar_starts(self) -> bool:
-        """Whether the sidecar's image starts, as far as is known."""
-        return self.health is None or self.health.starts
+    def sidecar_starts(self, namespace: str) -> bool:
+        """Whether the sidecar's image starts in a namespace, as far as is known."""
+        return self.health is None or self.health.starts_in(namespace)
 
 
 def looking_up(

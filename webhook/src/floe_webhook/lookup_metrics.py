@@ -33,6 +33,11 @@ class LookupMetrics:
             "1 while the sidecar's image starts as far as is known, 0 while pods get environment only",
             registry=registry,
         )
+        self.troubled_namespaces = Gauge(
+            "floe_webhook_sidecar_troubled_namespaces",
+            "Namespaces in which the sidecar's image does not start although it has been seen to",
+            registry=registry,
+        )
         self.native_sidecars.set(1)
         self.sidecar_starts.set(1)
         for of in Assumed:

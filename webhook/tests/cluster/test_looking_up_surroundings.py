@@ -67,7 +67,7 @@ async def cluster(
             LookupSettings(enabled=frozenset(enabled), budget_seconds=budget_seconds),
             LookupMetrics(registry),
             native_sidecars=lambda: known.get("native_sidecars", True),
-            sidecar_starts=lambda: known.get("sidecar_starts", True),
+            sidecar_starts=lambda _: known.get("sidecar_starts", True),
             first_looks=first_looks,
             monotonic=lambda: now[0],
         )

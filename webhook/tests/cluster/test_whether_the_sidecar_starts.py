@@ -10,8 +10,9 @@ from prometheus_client import CollectorRegistry
 
 from floe_certs.api import RefusedError, UnreachableError
 from floe_webhook.announcements import Announcement
-from floe_webhook.cluster.sidecar_health import FORGET_SECONDS, SidecarHealth, Trouble, trouble_of
+from floe_webhook.cluster.sidecar_health import FORGET_SECONDS, SEVERAL_NAMESPACES, SidecarHealth
 from floe_webhook.cluster.sidecar_probe import KEPT_SECONDS, PATIENCE_SECONDS, SidecarProbe, probe_path, probe_pod
+from floe_webhook.cluster.sidecar_trouble import Trouble, trouble_of
 from floe_webhook.lookup_metrics import LookupMetrics
 from floe_webhook.profile import Profile
 from webhook.tests.builders import PROFILE, profile
@@ -84,9 +85,11 @@ async def replica() -> AsyncIterator[Replica]:
         yield Replica(server, health, probe, in_force, told, registry, now)
 
 
-def injected_pod(reason: str = "ImagePullBackOff", *, created: str = LATE, image: str = IMAGE) -> dict[str, Any]:
+def injected_pod(
+    reason: str = "ImagePullBackOff", *, created: str = LATE, image: str = IMAGE, namespace: str = "sales"
+) -> dict[str, Any]:
     return {
-        "metadata": {"creationTimestamp": created},
+        "metadata": {"creationTimestamp": created, "namespace": namespace},
         "spec": {"initContainers": [{"name": "first", "image": "x"}, {"name": "floe-sidecar", "image": image}]},
         "status": {"initContainerStatuses": [{"name": "floe-sidecar", "state": {"waiting": {"reason": reason}}}]},
     }
@@ -125,7 +128,7 @@ async def test_one_look_notices_a_pod_whose_image_cannot_be_pulled() -> None:
         found.pods(injected_pod("PodInitializing"), injected_pod())
         await found.health.look()
         assert found.health.starts is False
-        assert found.health.details() == {"starts": False, "trouble": "ImagePullBackOff"}
+        assert found.health.details() == {"starts": False, "trouble": "ImagePullBackOff", "troubled_namespaces": 0}
         query = found.server.asked[0].query
     assert query == {"labelSelector": "floe.dev/injected=true", "fieldSelector": "status.phase=Pending", "limit": "50"}
     assert found.registry.get_sample_value("floe_webhook_sidecar_starts") == 0
@@ -178,9 +181,7 @@ async def test_a_probe_pod_that_runs_ends_the_trouble_and_pods_that_still_hang_d
         assert found.health.starts is True
         await found.health.look()
         assert found.health.starts is True
-        found.pods(injected_pod(created="2026-01-01T12:00:01Z"))
-        await found.health.look()
-        assert found.health.starts is False
+        assert found.health.starts_in("sales")
 
 
 @pytest.mark.parametrize(
@@ -211,6 +212,61 @@ async def test_without_a_probe_pod_the_sidecar_is_tried_again_after_a_long_while
         found.now[0] += 1
         await found.health.look()
         assert found.health.starts is True
+
+
+AFTERWARDS = "2026-01-01T12:00:01Z"
+
+
+@asynccontextmanager
+async def replica_that_saw_it_run() -> AsyncIterator[Replica]:
+    async with replica() as found:
+        found.pods(injected_pod())
+        found.server.answers[PROBE] = [(200, probe())]
+        await found.health.look()
+        assert found.health.starts is True
+        yield found
+
+
+async def test_trouble_with_an_image_that_has_run_is_its_namespaces_alone_while_it_lasts() -> None:
+    async with replica_that_saw_it_run() as found:
+        found.pods(injected_pod(created=AFTERWARDS))
+        await found.health.look()
+        assert (found.health.starts, found.health.starts_in("sales"), found.health.starts_in("web")) == (
+            True,
+            False,
+            True,
+        )
+        assert found.registry.get_sample_value("floe_webhook_sidecar_troubled_namespaces") == 1
+        found.now[0] += FORGET_SECONDS - 1
+        await found.health.look()
+        found.pods()
+        found.now[0] += FORGET_SECONDS - 1
+        await found.health.look()
+        assert not found.health.starts_in("sales")
+        found.now[0] += 1
+        await found.health.look()
+        assert found.health.starts_in("sales")
+        assert found.registry.get_sample_value("floe_webhook_sidecar_troubled_namespaces") == 0
+
+
+async def test_trouble_in_several_namespaces_is_the_images_whatever_has_run_before() -> None:
+    async with replica_that_saw_it_run() as found:
+        found.pods(*(injected_pod(created=AFTERWARDS, namespace=f"n{at}") for at in range(SEVERAL_NAMESPACES)))
+        await found.health.look()
+        assert found.health.starts is False
+        assert not found.health.starts_in("elsewhere")
+
+
+async def test_pods_that_get_into_trouble_later_do_not_put_off_its_end() -> None:
+    async with replica() as found:
+        found.pods(injected_pod())
+        await found.health.look()
+        found.pods(injected_pod(created=AFTERWARDS))
+        found.server.answers[PROBE] = [(200, probe())]
+        await found.health.look()
+        assert found.health.starts is True
+        await found.health.look()
+        assert found.health.starts_in("sales")  # it was created before anybody could know better
 
 
 async def test_the_leader_makes_one_probe_pod_and_tells_people() -> None:

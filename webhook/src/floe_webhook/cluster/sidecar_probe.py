@@ -19,7 +19,8 @@ from floe_certs.kubernetes import Answer, Request
 from floe_webhook import pod as pods
 from floe_webhook.announcements import Announcer, Subject, about
 from floe_webhook.cluster.api import JSON, KubernetesApi
-from floe_webhook.cluster.sidecar_health import SidecarHealth, Trouble, runs
+from floe_webhook.cluster.sidecar_health import SidecarHealth
+from floe_webhook.cluster.sidecar_trouble import Trouble, runs
 from floe_webhook.pod import Document
 from floe_webhook.profile import SidecarProfile
 from floe_webhook.reasons import Reason
@@ -155,7 +156,7 @@ class SidecarProbe:
         is_running = trouble is None or runs(probe, trouble.image)
         if self._seen[:2] != (uid, is_running):
             self._seen = (uid, is_running, self._monotonic())
-        if trouble is not None and (created < trouble.newest or _image(probe) != trouble.image):
+        if trouble is not None and (created < trouble.created or _image(probe) != trouble.image):
             return True
         if pods.text(probe, "status", "phase") in ("Failed", "Succeeded"):
             return True

@@ -65,7 +65,7 @@ class ClusterSurroundings:
         metrics: LookupMetrics,
         *,
         native_sidecars: Callable[[], bool],
-        sidecar_starts: Callable[[], bool],
+        sidecar_starts: Callable[[str], bool],
         first_looks: Iterable[asyncio.Event] = (),
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -76,7 +76,7 @@ class ClusterSurroundings:
             settings: What may be asked.
             metrics: Count what is asked.
             native_sidecars: Whether the cluster keeps them.
-            sidecar_starts: Whether the sidecar's image starts.
+            sidecar_starts: Whether the sidecar's image starts in a namespace.
             first_looks: Set when the two have been looked at; the first pods wait for it, within their budget.
             monotonic: Seconds that a change of the clock does not move.
         """
@@ -125,7 +125,7 @@ class ClusterSurroundings:
         """What is known of a pod's surroundings by the end of the budget."""
         if self._first_looks:
             await self._wait_for_first_looks()
-        native, starts = self._native_sidecars(), self._sidecar_starts()
+        native, starts = self._native_sidecars(), self._sidecar_starts(facts.namespace)
         needs = needs_of(facts, profile, self._settings.enabled, with_sidecar=native and starts)
         if not needs:
             return NOTHING_KNOWN if native and starts else Surroundings(native, starts)
