@@ -132,9 +132,9 @@ def _over_tls(*, quick: bool) -> Table:
     rows: list[tuple[str, ...]] = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        _write_certificates(folder)
-        with _server(folder, "webhook") as webhook, _server(folder, "echo") as echo:
-            idle = _resident_mib(webhook[0])
+        write_certificates(folder)
+        with running_server(folder, "webhook") as webhook, running_server(folder, "echo") as echo:
+            idle = resident_mib(webhook[0])
             highest = idle
             for containers, variables in OVER_TLS:
                 body = folder / "body.json"
@@ -143,7 +143,7 @@ def _over_tls(*, quick: bool) -> Table:
                     cells = [f"{containers} × {variables}", str(connections)]
                     for process, port in (webhook, echo):
                         cells += _sent(process, port, folder, body, connections=connections, seconds=seconds)
-                        highest = max(highest, _resident_mib(webhook[0]))
+                        highest = max(highest, resident_mib(webhook[0]))
                     rows.append(tuple(cells))
     return Table(
         "Admission over TLS with keep-alive, one process",
@@ -183,7 +183,8 @@ def _sent(
     ]
 
 
-def _write_certificates(folder: Path) -> None:
+def write_certificates(folder: Path) -> None:
+    """`tls.crt` and `tls.key` of a server on 127.0.0.1, and `ca.crt`, which signed them."""
     now = datetime.now(UTC)
     authority = create_authority("floe benchmark", now=now)
     serving = issue_serving_certificate(authority, ip_addresses=[ipaddress.ip_address("127.0.0.1")], now=now)
@@ -193,7 +194,7 @@ def _write_certificates(folder: Path) -> None:
 
 
 @contextmanager
-def _server(folder: Path, which: str) -> Iterator[tuple[psutil.Process, int]]:
+def running_server(folder: Path, which: str) -> Iterator[tuple[psutil.Process, int]]:
     """A running server and its port."""
     port_file = folder / f"{which}.port"
     certificate, key = folder / "tls.crt", folder / "tls.key"
@@ -213,7 +214,8 @@ def _server(folder: Path, which: str) -> Iterator[tuple[psutil.Process, int]]:
             process.terminate()
 
 
-def _resident_mib(process: psutil.Process) -> float:
+def resident_mib(process: psutil.Process) -> float:
+    """What a process takes of memory now."""
     return float(process.memory_info().rss) / 1024 / 1024
 
 

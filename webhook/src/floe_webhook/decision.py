@@ -180,6 +180,21 @@ def already_injected(facts: Facts, _: Rules) -> Reason | None:
     return None
 
 
+_MAPPING, _LIST = (dict, type(None)), (list, type(None))
+
+
+def shape_known(facts: Facts, _: Rules) -> Reason | None:
+    """Nothing can be added where something else stands; the API server never sends such a pod, a file may have it."""
+    metadata, spec = facts.pod.get("metadata"), facts.spec
+    mappings = [metadata, facts.pod.get("spec")]
+    if isinstance(metadata, dict):
+        mappings += [metadata.get("labels"), metadata.get("annotations")]
+    lists = [spec.get("initContainers"), spec.get("containers"), spec.get("volumes"), spec.get("imagePullSecrets")]
+    lists += [container.document.get("env") for container in facts.containers]
+    as_known = all([isinstance(part, _MAPPING) for part in mappings] + [isinstance(part, _LIST) for part in lists])
+    return None if as_known else Reason.SHAPE_UNKNOWN
+
+
 def backend_named(_: Facts, rules: Rules) -> Reason | None:
     """Without one there is nothing to write."""
     return None if rules.has_backend else Reason.NO_BACKEND
@@ -241,6 +256,7 @@ RULES: tuple[Rule, ...] = (
     mirror_pod,
     cluster_critical,
     already_injected,
+    shape_known,
     backend_named,
     host_network,
     windows,

@@ -29,6 +29,7 @@ class Reason(StrEnum):
     NO_BACKEND = "no_backend"
     NO_CONTAINER_SELECTED = "no_container_selected"
     ANNOTATIONS_FULL = "annotations_full"
+    SHAPE_UNKNOWN = "shape_unknown"
 
     HOST_NETWORK = "host_network"
     WINDOWS = "windows"
@@ -146,6 +147,11 @@ _TEXTS: dict[Reason, tuple[Effect, str, str]] = {
         _NO,
         "The pod's annotations leave no room for the record of what was added (Kubernetes allows 256 KiB in all).",
         "Move large annotations elsewhere.",
+    ),
+    Reason.SHAPE_UNKNOWN: (
+        _NO,
+        "A part of the pod is of another type than Kubernetes has there (env: as a mapping, for one).",
+        "Correct the document; the API server would refuse it.",
     ),
     Reason.HOST_NETWORK: (
         _PART,

@@ -287,3 +287,19 @@ def test_the_record_names_the_annotations_that_do_not_count() -> None:
         "annotation_forbidden": ["floe.dev/tenant"],
         "annotation_unknown": ["floe.dev/contaners"],
     }
+
+
+@pytest.mark.requirement("INV-1")
+@pytest.mark.parametrize(
+    "part",
+    [
+        pytest.param({"metadata": {"labels": {"floe.dev/inject": "true"}, "annotations": []}}, id="annotations"),
+        pytest.param({"spec": {"containers": [container(env={"A": "1"})]}}, id="env as a mapping"),
+        pytest.param({"spec": {"containers": [container()], "volumes": {"data": {}}}}, id="volumes as a mapping"),
+        pytest.param({"spec": {"containers": [container()], "initContainers": "none"}}, id="a word for a list"),
+    ],
+)
+def test_where_nothing_can_be_added_the_pod_is_left_as_it_is(part: dict[str, Any]) -> None:
+    found = injected(pod() | part)
+    assert found.operations == []
+    assert Reason.SHAPE_UNKNOWN in found.plan.decision.reasons
