@@ -2,6 +2,8 @@
 
 import base64
 import json
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -242,7 +244,7 @@ def _no_patch(installation: Installation) -> None:
         (_bad_manifest, Told("manifest", "failed", "injektion")),
         (_missed_pod, Told("missed-pods", "warning", "sales: etl-7.")),
         (_missed_pod_of_a_silent_namespace, Told("missed-pods", "warning", "quiet: etl-8.")),
-        (_older_version, Told("injected-versions", "warning", "1 running pods were injected by floe-webhook/0.0.1")),
+        (_older_version, Told("injected-versions", "warning", "Injected by floe-webhook/0.0.1, not by ")),
         (_closed_namespace, Told("network-policies", "failed", "from sales to marquez.lineage.svc:5000, TCP 5001")),
         (_full_quota, Told("quotas", "warning", "New pods in sales get environment only")),
         (_no_backend, Told("backends", "failed", "There is no Service for marquez.lineage.svc:5000")),
@@ -279,6 +281,15 @@ def test_without_a_right_a_check_is_skipped_with_its_reason_and_the_others_go_on
     assert "/api/v1/nodes" in found["cluster-version"][0][1]
     assert found["own-rights"] == [("warning", "You may not list nodes.")]
     assert found["admission"][0][0] == "ok"
+
+
+def test_the_help_of_floe_imports_nothing_that_only_a_command_needs() -> None:
+    script = (
+        "import sys; from floe_core.cli.main import run; run(['check', '--help']);"
+        "sys.exit(str(sys.modules.keys() & {'kubernetes', 'aiohttp', 'orjson', 'cryptography', 'jsonpatch'} or ''))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], check=False, capture_output=True, text=True)
+    assert done.stderr.strip() == ""
 
 
 def test_a_cluster_that_does_not_answer_is_one_failure(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Which cluster a command asks and with whose rights: kubeconfigs of every kind, a pod's own account, or neither."""
 
 import json
+import re
 import ssl
 import stat
 import sys
@@ -16,6 +17,7 @@ from aiohttp.test_utils import TestServer
 from floe_certs.authority import create_authority
 from floe_core.errors import ConfigurationError
 from floe_webhook.commands.access import cluster_access, connected
+from tools.image_requirements import image_locks
 
 pytestmark = pytest.mark.requirement("HOUSE-2", "CC-3.2")
 
@@ -124,6 +126,16 @@ def test_the_environment_names_the_kubeconfig(tmp_path: Path) -> None:
 def test_without_any_of_them_the_way_is_told(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="Give --kubeconfig FILE"):
         cluster_access(None, None, {"KUBECONFIG": str(tmp_path / "missing")})
+
+
+def test_without_the_extra_it_is_said_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "kubernetes", None)
+    with pytest.raises(ConfigurationError, match=r"pip install 'floe-webhook\[cluster\]'"):
+        cluster_access(kubeconfig(tmp_path, {"token": "abc"}), None, {})
+
+
+def test_the_webhooks_image_goes_without_the_extra() -> None:
+    assert not re.search(r"^kubernetes==", image_locks()["webhook"], re.MULTILINE)
 
 
 def test_in_a_pod_without_an_account_that_is_told(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from floe_certs.api import RefusedError
 from floe_webhook import pod as pods
 from floe_webhook.checks.cluster import Cluster, MissingError
 from floe_webhook.checks.destinations import Backend, Service, backends_of, service_of
-from floe_webhook.checks.results import Check, Finding, failed, ok, skipped
+from floe_webhook.checks.results import Check, Finding, counted, failed, ok, skipped
 from floe_webhook.pod import Document
 
 _CHECK = Check.BACKENDS
@@ -47,7 +47,7 @@ def judge_service(backend: Backend, service: Service | None) -> Finding:
     if not service.ready:
         sentence = f"No pod behind the Service of {what} is ready."
         return failed(_CHECK, sentence, "Look at its pods; what is sent meanwhile waits in the sidecars.")
-    return ok(_CHECK, f"{what} has {service.ready} ready pods, by the API server; nothing was sent.")
+    return ok(_CHECK, f"{what} has {counted(service.ready, 'ready pod')}, by the API server; nothing was sent.")
 
 
 def judge_probe(namespace: str, backends: Sequence[Backend], told: Mapping[str, str]) -> list[Finding]:

@@ -8,7 +8,7 @@ from floe_core.credentials import SecretKey
 from floe_core.errors import FloeError
 from floe_webhook import pod as pods
 from floe_webhook.checks.cluster import Cluster, Namespace
-from floe_webhook.checks.results import Check, Finding, failed, or_ok, skipped, warning
+from floe_webhook.checks.results import Check, Finding, counted, failed, or_ok, skipped, warning
 from floe_webhook.profile import Profile
 from floe_webhook.variables import Variable
 
@@ -33,7 +33,9 @@ def judge_secrets(needed: Sequence[SecretKey], present: Mapping[str, Mapping[str
         for secret in needed
         if (sentence := _lacking(secret, namespace, secrets))
     ]
-    return or_ok(found, check, f"{len(needed)} keys of Secrets are in each of {len(present)} namespaces.")
+    return or_ok(
+        found, check, f"Every Secret that pods need, with its key, is in {counted(len(present), 'namespace')}."
+    )
 
 
 def wantedof(profile: Profile) -> list[SecretKey]:

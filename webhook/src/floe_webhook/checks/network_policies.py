@@ -11,7 +11,7 @@ from enum import Enum
 
 from floe_webhook import pod as pods
 from floe_webhook.checks.label_selectors import Labels, selects
-from floe_webhook.checks.results import Check, Finding, failed, ok, or_ok, warning
+from floe_webhook.checks.results import Check, Finding, counted, failed, ok, or_ok, warning
 from floe_webhook.pod import Document
 
 _CHECK = Check.NETWORK_POLICIES
@@ -69,7 +69,7 @@ def judge_rooms(rooms: Sequence[Room], destinations: Sequence[Destination]) -> l
     if not rooms:
         return [ok(_CHECK, "No namespace has opted in.")]
     listed = ", ".join(destination.title for destination in destinations)
-    return or_ok(found, _CHECK, f"Nothing closes the way from {len(rooms)} namespaces to {listed}.")
+    return or_ok(found, _CHECK, f"Nothing closes the way from {counted(len(rooms), 'namespace')} to {listed}.")
 
 
 def way(room: Room, pod: Labels, destination: Destination) -> Way:

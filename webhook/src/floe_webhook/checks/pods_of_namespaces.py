@@ -7,7 +7,7 @@ from functools import partial
 
 from floe_webhook import pod as pods
 from floe_webhook.checks.cluster import Cluster, Namespace, some_at_a_time
-from floe_webhook.checks.results import Check, Finding, or_ok, warning
+from floe_webhook.checks.results import Check, Finding, counted, or_ok, warning
 from floe_webhook.decision import NO, YES
 from floe_webhook.missed import MissedPod, Surroundings, Verdict, is_confirmed, missed
 from floe_webhook.plan import INJECTED_BY
@@ -37,7 +37,7 @@ def judge_labels(namespaces: Sequence[Namespace]) -> list[Finding]:
         sentence = "No namespace has opted in; only pods that say so themselves are injected."
         found.append(warning(check, sentence, f"kubectl label namespace NAME {pods.INJECT_LABEL}=enabled"))
     opted_in = sum(namespace.opted_in for namespace in namespaces)
-    return or_ok(found, check, f"{opted_in} namespaces have opted in.")
+    return or_ok(found, check, f"Opted in: {counted(opted_in, 'namespace')}.")
 
 
 def judge_missed(found: Sequence[MissedPod]) -> list[Finding]:
@@ -58,11 +58,11 @@ def judge_versions_of_pods(versions: Mapping[str, int], current: str) -> list[Fi
     check = Check.INJECTED_VERSIONS
     remedy = "They keep what they were given, and work on; their next start brings the present version."
     found = [
-        warning(check, f"{count} running pods were injected by {version}, not by {current}.", remedy)
+        warning(check, f"Injected by {version}, not by {current}: {counted(count, 'running pod')}.", remedy)
         for version, count in sorted(versions.items())
         if version != current
     ]
-    return or_ok(found, check, f"{versions.get(current, 0)} injected pods run, all by {current}.")
+    return or_ok(found, check, f"Injected by {current}: {counted(versions.get(current, 0), 'running pod')}.")
 
 
 async def namespace_labels(cluster: Cluster) -> list[Finding]:

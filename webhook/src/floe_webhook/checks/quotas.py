@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from functools import partial
 
 from floe_webhook.checks.cluster import Cluster, MissingError, Namespace
-from floe_webhook.checks.results import Check, Finding, or_ok, warning
+from floe_webhook.checks.results import Check, Finding, counted, or_ok, warning
 from floe_webhook.namespace_limits import NamespaceLimits, limits_of, refusal
 from floe_webhook.pod import Document
 from floe_webhook.profile import Profile
@@ -29,7 +29,7 @@ def judge_quotas(profile: Profile, limits: Mapping[str, NamespaceLimits]) -> lis
         for namespace, of_namespace in limits.items()
         if (reason := refusal(_LEAST_POD["spec"], sidecar, of_namespace)) is not None
     ]
-    return or_ok(found, _CHECK, f"Quotas and limits leave room for the sidecar in {len(limits)} namespaces.")
+    return or_ok(found, _CHECK, f"Quotas and limits leave room for the sidecar in {counted(len(limits), 'namespace')}.")
 
 
 async def quotas(cluster: Cluster) -> list[Finding]:

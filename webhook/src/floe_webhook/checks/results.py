@@ -99,6 +99,11 @@ def or_ok(findings: Iterable[Finding], check: Check, sentence: str) -> list[Find
     return list(findings) or [ok(check, sentence)]
 
 
+def counted(count: int, noun: str) -> str:
+    """E.g. "1 namespace", "2 namespaces"."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
 def worst(findings: Iterable[Finding]) -> Verdict:
     """The verdict over all findings."""
     order = list(Verdict)

@@ -122,7 +122,8 @@ def judge_own(denied: Sequence[Right], asked: int) -> list[Finding]:
     """What whoever checks may not do: those checks are skipped."""
     check = Check.OWN_RIGHTS
     remedy = "The checks that need it are skipped; ask for the right, or let somebody check who has it."
-    return or_ok([warning(check, f"You may not {right}.", remedy) for right in denied], check, f"You have all {asked}.")
+    found = [warning(check, f"You may not {right}.", remedy) for right in denied]
+    return or_ok(found, check, f"You have all {asked} rights that the checks use.")
 
 
 def judge_installation(denied: Sequence[Right], asked: int) -> list[Finding]:
