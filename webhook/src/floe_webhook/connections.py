@@ -56,6 +56,7 @@ class Connections(web.Server):
             access_log=None,
             keepalive_timeout=IDLE_SECONDS,
             lingering_time=LINGERING_SECONDS,
+            auto_decompress=False,  # no API server compresses, and a small body must stay small
         )
         self._cut = {cause: cut.labels(cause) for cause in CAUSES}
         self._head_seconds = head_seconds

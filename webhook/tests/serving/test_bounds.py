@@ -1,6 +1,7 @@
 """An answer comes in time or is an answer without a decision; whoever is slow, silent or too many is cut off."""
 
 import asyncio
+import gzip
 import json
 import ssl
 from collections.abc import AsyncIterator, Callable
@@ -138,6 +139,13 @@ async def test_beyond_the_bound_a_body_is_read_only_until_its_uid_is_known(servi
         await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 30)
         body = json.loads(await asyncio.wait_for(reader.read(1000), 30))
     assert body["response"] == undecided(Problem.TOO_BUSY)
+
+
+async def test_a_compressed_body_is_not_blown_up(serving: Serving) -> None:
+    packed = gzip.compress(REVIEW + b" " * 50_000_000)
+    types = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
+    found = await serving.client.post("/mutate", content=packed, headers=types)
+    assert (found.status_code, found.json()["problem"]) == (400, Problem.MALFORMED)
 
 
 async def test_a_body_in_pieces_is_put_together(serving: Serving) -> None:
