@@ -84,7 +84,7 @@ async def test_labels_that_mean_nothing_are_told_on_pod_and_namespace() -> None:
 
         report = await duty.look()
 
-    assert report.counts[Verdict.POD_LABEL_UNKNOWN] == 1
+    assert (report.counts[Verdict.POD_LABEL_UNKNOWN], report.counts[Verdict.NAMESPACE_LABEL_UNKNOWN]) == (1, 1)
     assert report.unknown_namespaces == ("typo",)
     told = [(one.reason, one.subject.kind, one.subject.uid) for one in noted.announced]
     assert told == [("PodLabelUnknown", "Deployment", ""), ("NamespaceLabelUnknown", "Namespace", "uid-typo")]

@@ -84,6 +84,7 @@ class Report:
     """What a round found.
 
     Attributes:
+        counts: Pods of each verdict; namespaces for `NAMESPACE_LABEL_UNKNOWN`.
         unconfirmed: Pods that look missed and could not be read as a whole yet.
     """
 
@@ -97,7 +98,6 @@ class Report:
         return {
             "at": self.at.isoformat(),
             **{str(verdict): count for verdict, count in self.counts.items()},
-            "namespaces_with_unknown_label": len(self.unknown_namespaces),
             "unconfirmed": self.unconfirmed,
         }
 
@@ -160,8 +160,9 @@ class MissedPods:
         surroundings = await self._surroundings()
         suspects = await self._suspects(surroundings)
         found, unconfirmed = await self._confirm(suspects.pods, surroundings)
-        counted = {**counts(found), Verdict.OLDER: suspects.older}
         unknown = tuple(unknown_labels(surroundings.namespaces.values()))
+        # Pods of such a namespace are not looked at: it has not opted in.
+        counted = {**counts(found), Verdict.OLDER: suspects.older, Verdict.NAMESPACE_LABEL_UNKNOWN: len(unknown)}
         self.report = Report(self.now(), counted, unknown, unconfirmed + suspects.beyond)
         self.observer.looked(counted)
         self._announce(found)
