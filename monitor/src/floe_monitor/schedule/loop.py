@@ -84,6 +84,11 @@ class Schedule:
         for key in keys:
             self._jobs.pop(key, None)
 
+    async def until_idle(self, keys: Iterable[str]) -> None:
+        """Waits for runs of these jobs that go on now."""
+        if found := [self._running[key] for key in keys if key in self._running]:
+            await asyncio.wait(found)
+
     @property
     def running(self) -> int:
         """How many runs go on now."""

@@ -1,9 +1,10 @@
 """The monitor's life: open the store, restore what is remembered, run the loops, stop in order.
 
-    schedule ──runs──> runner ──> recorder ──> store ──> dispatcher ──> channels
-                          └─────> metrics, lineage, terminal
+    leases ──> schedule ──runs──> runner ──> recorder ──> store ──> dispatcher ──> channels
+                                     └─────> metrics, lineage, terminal
 
-At the end the schedule stops first, then what was found is stored, then what was stored is sent once more.
+At the end the schedule stops first, then what was found is stored and the leases are given back, then what was stored
+is sent once more.
 """
 
 import asyncio
@@ -31,6 +32,7 @@ from floe_monitor.contracts.model import Contract
 from floe_monitor.probes.source import Source
 from floe_monitor.schedule.loop import Schedule
 from floe_monitor.service.exposition import Exposition
+from floe_monitor.service.keeper import Keeper
 from floe_monitor.service.lineage import LineageEmitter
 from floe_monitor.service.metrics import MonitorMetrics
 from floe_monitor.service.recorder import Recorder
@@ -56,6 +58,7 @@ class MonitorSettings:
         database_url: PostgreSQL.
         interval: Overrides the interval of every check; for demonstrations and tests.
         look_every: How often the contracts are looked at for changes.
+        lease: How long other replicas wait before they take over what this one watched, should it be killed.
         port: 0 means any free one.
     """
 
@@ -65,6 +68,7 @@ class MonitorSettings:
     port: int = 8080
     interval: timedelta | None = None
     look_every: timedelta = timedelta(seconds=2)
+    lease: timedelta = timedelta(seconds=15)
 
 
 class Monitor:
@@ -132,6 +136,8 @@ class Monitor:
             monitoring=settings.monitoring,
             interval=settings.interval,
         )
+        self._keeper = Keeper(self._engine, self._roster, self._recorder.drain, settings.lease, settings.lease / 3)
+        self._metrics.observe("floe_monitor_replicas", lambda: [Observation(self._keeper.share.replicas)])
 
     async def run(self, stop: asyncio.Event) -> None:
         """Watches until told to stop."""
@@ -151,6 +157,7 @@ class Monitor:
             try:
                 await upgrade(self._engine)
                 await self._roster.take(self._contracts)
+                await self._keeper.once()
             except (SQLAlchemyError, OSError) as error:
                 _log.warning("store.unreachable", reason=type(error).__name__)
                 self.state.store_failure = partial(str, type(error).__name__)
@@ -170,6 +177,7 @@ class Monitor:
                 found = await asyncio.to_thread(changes) or found
                 if found is not None:
                     await self._roster.take(found.contracts)
+                    await self._keeper.once()
                     self.state.contracts, told = len(found.contracts), found.problems
                     _log.info("contracts.read", contracts=len(found.contracts), problems=found.problems)
                 found, self.state.problems = None, told
@@ -189,8 +197,10 @@ class Monitor:
             dispatcher = group.create_task(self._dispatcher.run(), name="dispatcher")
             schedule = group.create_task(self._schedule.run(), name="schedule")
             reload = group.create_task(self._reload(self._changes), name="reload")
+            keeper = group.create_task(self._keeper.run(), name="leases")
             await stop.wait()
             reload.cancel()
+            keeper.cancel()
             self.state.stopping = True
             schedule.cancel()
             await asyncio.wait([schedule])
@@ -198,6 +208,8 @@ class Monitor:
                 _log.error("results.lost", count=self._recorder.waiting)
                 self._metrics.dropped(self._recorder.waiting, "stopped")
             recorder.cancel()
+            await asyncio.wait([keeper])
+            await self._keeper.end()
             self._dispatcher.stop()
             await asyncio.wait([dispatcher], timeout=_DRAIN.total_seconds())
             dispatcher.cancel()

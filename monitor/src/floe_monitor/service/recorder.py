@@ -104,7 +104,7 @@ class Recorder:
     async def _write_batch(self) -> bool:
         batch = [self._buffer[index] for index in range(min(_BATCH, len(self._buffer)))]
         try:
-            await record(self._engine, batch)
+            await self._record(batch)
         except DBAPIError as error:
             if not is_refusal(error):
                 return self._store_is_away(error)
@@ -117,6 +117,10 @@ class Recorder:
         self._on_stored()
         return True
 
+    async def _record(self, runs: list[CheckRun]) -> None:
+        if others := await record(self._engine, runs):
+            self._metrics.dropped(others, "fenced")
+
     def _store_is_away(self, error: Exception) -> bool:
         if self.failure is None:
             _log.warning("store.unreachable", reason=type(error).__name__, waiting=self.waiting)
@@ -127,7 +131,7 @@ class Recorder:
         """One result that the database refuses must not hold up the others."""
         for run in batch:
             try:
-                await record(self._engine, [run])
+                await self._record([run])
             except DBAPIError as error:
                 if not is_refusal(error):
                     return self._store_is_away(error)

@@ -1,13 +1,13 @@
-"""Which contracts are watched: registers them in the store and keeps their checks on the schedule.
+"""Which contracts are watched: registers them in the store and keeps the checks of those that are held on the schedule.
 
 | a contract is | its checks | its series | its history |
 |---|---|---|---|
-| new | begin within five seconds | begin | |
+| new, or taken over | begin within five seconds | begin | |
 | changed | go on with the new promises, episodes stay open | stay | stays |
-| gone | end after the run that goes on | end | stays; an open episode goes on if the contract comes back |
+| gone, or another replica's | end after the run that goes on | end | stays; an open episode goes on if it comes back |
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 import structlog
@@ -60,11 +60,14 @@ class Roster:
         self._metrics = metrics
         self._monitoring = monitoring
         self._interval = interval
+        self._known: dict[ContractId, Contract] = {}
         self._contracts: dict[ContractId, Contract] = {}
+        self._fences: Mapping[str, int] = {}
+        self._held: dict[ContractId, int] = {}
         self._targets: dict[str, Target] = {}
 
     async def take(self, contracts: Sequence[Contract]) -> None:
-        """Watches these contracts and no others; may be called again when it failed half way.
+        """Knows these contracts and no others; may be called again when it failed half way.
 
         Raises:
             SQLAlchemyError, OSError: The store is away.
@@ -72,47 +75,72 @@ class Roster:
         if not contracts:
             _log.info("contracts.none")
         await register(self._engine, contracts, datetime.now(UTC))
-        wanted = {contract.id: contract for contract in contracts}
+        self._known = {contract.id: contract for contract in contracts}
+        await self._follow()
+
+    async def hold(self, fences: Mapping[str, int]) -> None:
+        """Watches those of the known contracts that this replica holds, by `name:version`, and no others.
+
+        Raises:
+            SQLAlchemyError, OSError: The store is away.
+        """
+        self._fences = fences
+        await self._follow()
+
+    async def let_go(self, number: int) -> tuple[ContractId, ...]:
+        """Ends the checks of so many contracts, so that another replica may take them; waits for runs that go on."""
+        chosen = tuple(sorted(self._contracts))[-number:] if number else ()
+        self._fences = {key: fence for key, fence in self._fences.items() if key not in set(map(str, chosen))}
+        for contract in chosen:
+            self._forget(contract)
+        await self._schedule.until_idle(key_of(contract, watch.check.type) for contract in chosen for watch in WATCHES)
+        return chosen
+
+    async def _follow(self) -> None:
+        wanted = {contract: known for contract, known in self._known.items() if str(contract) in self._fences}
         for gone in self._contracts.keys() - wanted.keys():
-            _log.warning("contract.gone", contract=str(gone))
+            _log.warning("contract.gone" if gone not in self._known else "contract.let_go", contract=str(gone))
             self._forget(gone)
-        for contract in contracts:
-            known = self._contracts.get(contract.id)
-            if known != contract:
-                await self._watch(contract)
+        for contract in wanted.values():
+            known, fence = self._contracts.get(contract.id), self._fences[str(contract.id)]
+            if known != contract or self._held.get(contract.id) != fence:
+                await self._watch(contract, fence)
                 self._metrics.active.add(str(contract.id))
-                if known is not None:
+                if known is not None and known != contract:
                     _log.info("contract.changed", contract=str(contract.id))
             self._contracts[contract.id] = contract
+            self._held[contract.id] = fence
 
     def _forget(self, contract: ContractId) -> None:
         for watch in WATCHES:
             self._end(key_of(contract, watch.check.type))
         self._metrics.forget(str(contract))
         del self._contracts[contract]
+        self._held.pop(contract, None)
 
     def _end(self, key: str) -> None:
         self._schedule.remove([key])
         self._targets.pop(key, None)
 
-    async def _watch(self, contract: Contract) -> None:
+    async def _watch(self, contract: Contract, fence: int) -> None:
         for watch in WATCHES:
             if watch.check.is_promised(contract):
-                await self._schedule_one(contract, watch)
+                await self._schedule_one(contract, watch, fence)
             else:
                 self._end(key_of(contract.id, watch.check.type))
 
-    async def _schedule_one(self, contract: Contract, watch: Watch) -> None:
+    async def _schedule_one(self, contract: Contract, watch: Watch, fence: int) -> None:
         interval = self._interval or watch.check.interval(self._monitoring.check_intervals)
         key = key_of(contract.id, watch.check.type)
         last_run = None
-        if key in self._targets:  # a changed contract: what is remembered may not be stored yet
+        if key in self._targets and self._targets[key].fence == fence:
+            # A changed contract: what is remembered may not be stored yet.
             memory = self._targets[key].memory
         else:
             counted = timedelta(hours=self._monitoring.severity_thresholds.critical_window_hours)
             past = await past_state(self._engine, contract.id, watch.check.type, datetime.now(UTC), counted)
             memory, last_run = Memory.restored(past, holds_for=holds_for(interval)), past.last_run
-        target = Target(contract, self._source, memory, interval)
+        target = Target(contract, self._source, memory, interval, fence)
         self._targets[key] = target
 
         async def run(planned_at: datetime) -> None:

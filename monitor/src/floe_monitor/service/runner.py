@@ -56,6 +56,7 @@ class Runner:
                 duration=duration,
                 verdict=verdict,
                 steps=steps,
+                fence=target.fence,
             )
             run = self._with_alerts(run)
             _describe(span, run)

@@ -21,12 +21,17 @@ from floe_monitor.service.memory import Memory
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One (contract, check) on its source, with what is kept in mind of it."""
+    """One (contract, check) on its source, with what is kept in mind of it.
+
+    Attributes:
+        fence: Of the lease under which it is watched; None where there are no leases.
+    """
 
     contract: Contract
     source: Source
     memory: Memory
     interval: timedelta
+    fence: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,7 @@ class CheckRun:
     Attributes:
         planned_at: The deadline that it was started for.
         checked_at: When it really began.
+        fence: Of the lease under which it ran; None where there are no leases.
     """
 
     id: UUID
@@ -43,6 +44,7 @@ class CheckRun:
     verdict: Verdict
     steps: tuple[Step, ...] = ()
     alerts: tuple[Alert, ...] = ()
+    fence: int | None = None
 
     @property
     def key(self) -> str:

@@ -13,6 +13,7 @@ from floe_core.plugin_interfaces.alert_channel import AlertKind
 from floe_monitor.alerts.episodes import Step
 from floe_monitor.checks.model import CheckStatus
 from floe_monitor.contracts.model import Contract
+from floe_monitor.store.leases import valid_runs
 from floe_monitor.store.records import Alert, CheckRun
 from floe_monitor.store.tables import (
     CheckResult,
@@ -46,11 +47,16 @@ async def register(engine: AsyncEngine, contracts: Sequence[Contract], now: date
             )
 
 
-async def record(engine: AsyncEngine, runs: Sequence[CheckRun]) -> None:
-    """Stores runs in one transaction; a run that is stored already is left as it is."""
+async def record(engine: AsyncEngine, runs: Sequence[CheckRun]) -> int:
+    """Stores runs in one transaction; a run that is stored already is left as it is.
+
+    Returns:
+        How many are not stored because another replica has taken their contract before they began.
+    """
     async with engine.begin() as connection:
-        stored = await _insert_results(connection, runs)
-        fresh = [run for run in runs if run.id in stored]
+        valid = await valid_runs(connection, runs)
+        stored = await _insert_results(connection, valid)
+        fresh = [run for run in valid if run.id in stored]
         for run in fresh:
             ours = await _store_steps(connection, run)
             await _insert_all(
@@ -59,6 +65,7 @@ async def record(engine: AsyncEngine, runs: Sequence[CheckRun]) -> None:
         await _insert_all(connection, Violation, [row for run in fresh for row in _violation_rows(run)])
         await _store_field_ids(connection, fresh)
         await _store_sla(connection, [row for run in fresh for row in _sla_rows(run)])
+    return len(runs) - len(valid)
 
 
 def _identity(run: CheckRun) -> dict[str, str]:

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, ClassVar
 from uuid import UUID
 
-from sqlalchemy import DateTime, Double, ForeignKey, Index, Integer, MetaData, String, Text, Uuid, text
+from sqlalchemy import BigInteger, DateTime, Double, ForeignKey, Index, Integer, MetaData, String, Text, Uuid, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -176,3 +176,26 @@ class SlaStatus(Table):
     threshold: Mapped[float | None]
     last_check_time: Mapped[datetime]
     consecutive_failures: Mapped[int]
+
+
+class LeaseRow(Table):
+    """Which replica watches a contract; without a holder, or after its end, anybody may take it."""
+
+    __tablename__ = "contract_leases"
+    __table_args__ = (Index("ix_contract_leases_holder", "holder"),)
+
+    contract_name: Mapped[str] = mapped_column(_NAME, primary_key=True)
+    contract_version: Mapped[str] = mapped_column(_VERSION, primary_key=True)
+    holder: Mapped[UUID | None]
+    fence: Mapped[int] = mapped_column(BigInteger, doc="Grows with each holder")
+    taken_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
+
+
+class ReplicaRow(Table):
+    """A replica that is alive, or was until shortly."""
+
+    __tablename__ = "monitor_replicas"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    alive_until: Mapped[datetime]

@@ -1,0 +1,72 @@
+"""Keeps this replica's share of the contracts: a round of leases every few seconds.
+
+A replica that is killed is missed after `lease`, and its contracts go on within one more `round`; one that stops gives
+its contracts back, and they go on within a `round`. While the database is away everybody goes on with what it holds.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from uuid import UUID, uuid4
+
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from floe_monitor.service.roster import Roster
+from floe_monitor.store.leases import Share, give_back, hold, release
+
+_log = structlog.get_logger(__name__)
+_DRAIN = timedelta(seconds=5)
+
+
+@dataclass(slots=True)
+class Keeper:
+    """One replica's leases.
+
+    Attributes:
+        stored: Waits until results that are known are stored; false if that took too long.
+        lease: How long a replica is believed to be alive without a word of it.
+        round: How often it says so; well below the lease.
+        share: What the last round gave.
+    """
+
+    engine: AsyncEngine
+    roster: Roster
+    stored: Callable[[timedelta], Awaitable[bool]]
+    lease: timedelta = timedelta(seconds=15)
+    round: timedelta = timedelta(seconds=5)
+    replica: UUID = field(default_factory=uuid4)
+    share: Share = field(default_factory=lambda: Share({}, 0))
+
+    async def once(self) -> None:
+        """One round.
+
+        Raises:
+            SQLAlchemyError, OSError: The store is away.
+        """
+        self.share = await hold(self.engine, self.replica, self.lease)
+        await self.roster.hold(self.share.fences)
+        if self.share.excess:
+            chosen = await self.roster.let_go(self.share.excess)
+            # Whoever takes them begins with what is stored; until all of it is they stay here.
+            if await self.stored(_DRAIN):
+                await give_back(self.engine, self.replica, chosen)
+
+    async def run(self) -> None:
+        """Rounds until cancelled."""
+        while True:
+            await asyncio.sleep(self.round.total_seconds())
+            try:
+                await self.once()
+            except (SQLAlchemyError, OSError) as error:
+                _log.warning("leases.not_renewed", reason=type(error).__name__)
+
+    async def end(self) -> None:
+        """Gives everything back; if the store is away the leases end by themselves."""
+        try:
+            async with asyncio.timeout(_DRAIN.total_seconds()):
+                await release(self.engine, self.replica)
+        except (TimeoutError, SQLAlchemyError, OSError) as error:
+            _log.warning("leases.not_released", reason=type(error).__name__)

@@ -1,0 +1,142 @@
+"""Which replica watches which contract: leases in the database, so that no check runs twice and none is forgotten.
+
+    every round:  I am alive ─▶ renew what I hold ─▶ take what nobody holds, up to my share ─▶ give back the rest
+
+All times are the database's: two replicas' clocks are never compared. A lease that is taken gets a higher fence; what
+its former holder still brings, of a run that began after that moment, is not stored (`is_valid`). While the database is
+away nobody can take anything, so everybody goes on with what it holds.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, and_, delete, exists, func, literal, or_, select, tuple_, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from floe_monitor.contracts.model import ContractId
+from floe_monitor.store.records import CheckRun
+from floe_monitor.store.tables import LeaseRow, RegisteredContract, ReplicaRow
+
+_KEY = (LeaseRow.contract_name, LeaseRow.contract_version)
+_IS_WATCHED = exists().where(
+    RegisteredContract.contract_name == LeaseRow.contract_name,
+    RegisteredContract.contract_version == LeaseRow.contract_version,
+    RegisteredContract.active,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """What a replica holds after a round.
+
+    Attributes:
+        fences: By contract, as `name:version`.
+        replicas: How many are alive, this one included.
+        excess: How many contracts are above its share, for others to take.
+    """
+
+    fences: Mapping[str, int]
+    replicas: int
+    excess: int = 0
+
+
+async def hold(engine: AsyncEngine, replica: UUID, lease: timedelta) -> Share:
+    """One round of a replica; two replicas that ask at once never get the same contract."""
+    async with engine.begin() as connection:
+        replicas = await _alive(connection, replica, lease)
+        await _make_missing(connection)
+        until = func.now() + lease
+        mine = LeaseRow.holder == replica
+        await connection.execute(update(LeaseRow).where(mine, _IS_WATCHED).values(expires_at=until))
+        await connection.execute(update(LeaseRow).where(mine, ~_IS_WATCHED).values(holder=None, expires_at=func.now()))
+        held = await _count(connection, mine)
+        share = -(-await _count(connection, _IS_WATCHED) // replicas)  # rounded up, so that none is left over
+        if held < share:
+            await _take(connection, replica, share - held, lease)
+        rows = await connection.execute(select(*_KEY, LeaseRow.fence).where(mine))
+        return Share(
+            {f"{name}:{version}": fence for name, version, fence in rows}, replicas, excess=max(0, held - share)
+        )
+
+
+async def give_back(engine: AsyncEngine, replica: UUID, contracts: Collection[ContractId]) -> None:
+    """Lets others take these contracts; their checks have ended here and their results are stored."""
+    if not contracts:
+        return
+    keys = [(contract.name, contract.version) for contract in contracts]
+    async with engine.begin() as connection:
+        await connection.execute(
+            update(LeaseRow)
+            .where(LeaseRow.holder == replica, tuple_(*_KEY).in_(keys))
+            .values(holder=None, expires_at=func.now())
+        )
+
+
+async def release(engine: AsyncEngine, replica: UUID) -> None:
+    """Gives everything back at once, so that others need not wait for leases to end."""
+    async with engine.begin() as connection:
+        mine = LeaseRow.holder == replica
+        await connection.execute(update(LeaseRow).where(mine).values(holder=None, expires_at=func.now()))
+        await connection.execute(delete(ReplicaRow).where(ReplicaRow.id == replica))
+
+
+async def valid_runs(connection: AsyncConnection, runs: Sequence[CheckRun]) -> list[CheckRun]:
+    """The runs that their replica was entitled to; the rest was done, or will be, by whoever took the lease."""
+    fenced = {(run.contract.id.name, run.contract.id.version) for run in runs if run.fence is not None}
+    if not fenced:
+        return list(runs)
+    rows = await connection.execute(
+        select(*_KEY, LeaseRow.fence, LeaseRow.taken_at).where(tuple_(*_KEY).in_(sorted(fenced)))
+    )
+    leases = {f"{name}:{version}": (fence, taken_at) for name, version, fence, taken_at in rows}
+    return [run for run in runs if is_valid(run, leases.get(str(run.contract.id)))]
+
+
+def is_valid(run: CheckRun, lease: tuple[int, datetime] | None) -> bool:
+    """Whether a run counts: its replica holds the lease still, or it began before another one took it."""
+    if run.fence is None or lease is None:
+        return True
+    fence, taken_at = lease
+    return run.fence == fence or run.checked_at < taken_at
+
+
+async def _alive(connection: AsyncConnection, replica: UUID, lease: timedelta) -> int:
+    until = func.now() + lease
+    statement = upsert(ReplicaRow).values(id=replica, alive_until=until)
+    await connection.execute(statement.on_conflict_do_update(index_elements=["id"], set_={"alive_until": until}))
+    await connection.execute(delete(ReplicaRow).where(ReplicaRow.alive_until < func.now() - lease))
+    alive = select(func.count()).select_from(ReplicaRow).where(ReplicaRow.alive_until > func.now())
+    return (await connection.execute(alive)).scalar_one()
+
+
+async def _make_missing(connection: AsyncConnection) -> None:
+    """A lease for each contract that has none yet."""
+    has_one = exists().where(
+        LeaseRow.contract_name == RegisteredContract.contract_name,
+        LeaseRow.contract_version == RegisteredContract.contract_version,
+    )
+    missing = select(
+        RegisteredContract.contract_name, RegisteredContract.contract_version, func.now(), func.now(), literal(0)
+    ).where(RegisteredContract.active, ~has_one)
+    columns = ["contract_name", "contract_version", "expires_at", "taken_at", "fence"]
+    await connection.execute(upsert(LeaseRow).from_select(columns, missing).on_conflict_do_nothing())
+
+
+async def _count(connection: AsyncConnection, condition: ColumnElement[bool]) -> int:
+    found = select(func.count()).select_from(LeaseRow).where(condition)
+    return (await connection.execute(found)).scalar_one()
+
+
+async def _take(connection: AsyncConnection, replica: UUID, number: int, lease: timedelta) -> None:
+    is_free = and_(_IS_WATCHED, or_(LeaseRow.holder.is_(None), LeaseRow.expires_at <= func.now()))
+    chosen = select(*_KEY).where(is_free).order_by(*_KEY).limit(number).with_for_update(skip_locked=True)
+    await connection.execute(
+        update(LeaseRow)
+        .where(tuple_(*_KEY).in_(chosen))
+        .values(
+            holder=replica, fence=LeaseRow.fence + 1, taken_at=func.clock_timestamp(), expires_at=func.now() + lease
+        )
+    )
