@@ -171,6 +171,10 @@ def _bad_manifest(installation: Installation) -> None:
     installation.objects[CONFIG_MAP]["data"]["floe.yaml"] = MANIFEST + "injektion: {}\n"
 
 
+def _foreign_plugin(installation: Installation) -> None:
+    installation.objects[CONFIG_MAP]["data"]["floe.yaml"] = MANIFEST.replace("type: marquez", "type: somebodys-own")
+
+
 def _missed_pod(installation: Installation) -> None:
     installation.put_pod("etl-7")
 
@@ -242,6 +246,7 @@ def _no_patch(installation: Installation) -> None:
         (_no_secret, Told("secrets", "warning", "The namespace sales has no Secret lineage (key token).")),
         (_other_key, Told("secrets", "warning", "The Secret lineage of sales has no key token.")),
         (_bad_manifest, Told("manifest", "failed", "injektion")),
+        (_foreign_plugin, Told("manifest", "skipped", "The plugin somebodys-own is not installed here")),
         (_missed_pod, Told("missed-pods", "warning", "sales: etl-7.")),
         (_missed_pod_of_a_silent_namespace, Told("missed-pods", "warning", "quiet: etl-8.")),
         (_older_version, Told("injected-versions", "warning", "Injected by floe-webhook/0.0.1, not by ")),
@@ -383,6 +388,11 @@ def test_namespaces_that_are_named_are_the_only_ones(installation: Installation,
     assert len(verdicts()["secrets"]) == 1
     assert "finance" in verdicts()["secrets"][0][1]
     assert verdicts("-n", "sales")["secrets"][0][0] == "ok"
+
+
+def test_a_manifest_file_that_is_not_there_is_a_failure_of_its_check(verdicts: Verdicts) -> None:
+    ((result, sentence),) = verdicts("--manifest", "/nowhere.yaml")["manifest"]
+    assert (result, "/nowhere.yaml" in sentence) == ("failed", True)
 
 
 def test_a_namespace_that_is_not_there_is_told(verdicts: Verdicts) -> None:

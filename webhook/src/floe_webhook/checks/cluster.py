@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from floe_core.errors import FloeError
 from floe_core.manifest import Manifest, read_manifest
+from floe_core.manifest.document import read_text
 from floe_webhook import pod as pods
 from floe_webhook.checks.installation import Choices, Names, argument_of, names_in
 from floe_webhook.cluster.api import METADATA_ONLY, KubernetesApi
@@ -156,9 +157,10 @@ class Cluster:
 
         Raises:
             MissingError: There is none.
+            ConfigurationError: The file cannot be read.
         """
         if self.choices.manifest is not None:
-            return self.choices.manifest.read_text(encoding="utf-8")
+            return read_text(self.choices.manifest)
         names = await self.names()
         if not names.in_cluster:
             raise MissingError("The webhook runs outside of the cluster; give its manifest with --manifest.")

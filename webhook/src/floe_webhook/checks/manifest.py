@@ -1,13 +1,17 @@
 """Whether the manifest can be used, and whether the Secrets that it names are where pods need them."""
 
+import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from functools import partial
 
 from floe_core.credentials import SecretKey
 from floe_core.errors import FloeError
+from floe_core.manifest.loading import parse_manifest
+from floe_core.plugin_interfaces.metadata import PluginKind
+from floe_core.plugin_interfaces.registry import PluginRegistry
 from floe_webhook import pod as pods
-from floe_webhook.checks.cluster import Cluster, Namespace
+from floe_webhook.checks.cluster import MANIFEST_KEY, Cluster, Namespace
 from floe_webhook.checks.results import Check, Finding, counted, failed, or_ok, skipped, warning
 from floe_webhook.profile import Profile
 from floe_webhook.variables import Variable
@@ -51,10 +55,32 @@ async def manifest(cluster: Cluster) -> list[Finding]:
     try:
         platform = await cluster.compiled_platform()
     except FloeError as error:
+        text = await cluster.manifest_text()
+        if absent := await asyncio.to_thread(plugins_that_are_not_here, text):
+            remedy = "Install it beside this command, at the version that the webhook's image has."
+            return [skipped(check, f"The plugin {absent[0]} is not installed here, so nothing can be said.", remedy)]
         sentence = f"The manifest cannot be used: {error}"
         return [failed(check, sentence, "The last good one stays in force until a webhook starts anew; correct it.")]
     told = [warning(check, notice, "Change the manifest, or accept it.") for notice in platform.profile.notices]
     return or_ok(told, check, f"The manifest of {platform.manifest.metadata.name} is right.")
+
+
+def plugins_that_are_not_here(text: str) -> list[str]:
+    """Types of backends that a manifest names and this machine does not have; none if it is no manifest."""
+    try:
+        plugins = parse_manifest(text, file=MANIFEST_KEY).manifest.plugins
+    except FloeError:
+        return []
+    registry = PluginRegistry()
+    chosen = {
+        PluginKind.TELEMETRY_BACKEND: plugins.telemetry_backend,
+        PluginKind.LINEAGE_BACKEND: plugins.lineage_backend,
+    }
+    return [
+        choice.type
+        for kind, choice in chosen.items()
+        if choice is not None and choice.type not in {entry.name for entry in registry.entries(kind)}
+    ]
 
 
 async def secrets(cluster: Cluster) -> list[Finding]:

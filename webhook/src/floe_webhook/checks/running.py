@@ -92,4 +92,5 @@ async def _looked(check: Check, look: Callable[[], Awaitable[list[Finding]]]) ->
     except UnreachableError as error:
         return [failed(check, f"The API server gave no answer: {error}.", "Try again.")]
     except FloeError as error:
-        return [failed(check, error.what, error.remedy or "")]
+        place = f" ({error.where})" if error.where else ""
+        return [failed(check, f"{error.what}{place}", error.remedy or "")]
