@@ -19,7 +19,7 @@ from floe_sidecar.receiver import Receiver, fault
 from floe_sidecar.records import Opening
 from floe_sidecar.retries import Backoff
 from floe_sidecar.settings import Role, Settings, Variable
-from floe_sidecar.spool import Spool
+from floe_sidecar.spool import TELEMETRY_FILE_NAME, Spool
 from floe_sidecar.writer import Writer
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ def telemetry(settings: Settings, directory: Path, metrics: Metrics) -> Telemetr
     """
     if not settings.telemetry_url:
         return None
-    from floe_sidecar.telemetry import FILE_NAME, TelemetryBackend, TelemetryRelay  # noqa: PLC0415 - as above
+    from floe_sidecar.telemetry import TelemetryBackend, TelemetryRelay  # noqa: PLC0415 - as above
 
     clock = asyncio.get_running_loop().time
     what = "the telemetry backend's key file"
@@ -149,7 +149,7 @@ def telemetry(settings: Settings, directory: Path, metrics: Metrics) -> Telemetr
             counted.dropped.add(dropped, value="dead_letters_full")
 
     writer = Writer(
-        Spool(directory, max_bytes=settings.telemetry_max_bytes, file_name=FILE_NAME),
+        Spool(directory, max_bytes=settings.telemetry_max_bytes, file_name=TELEMETRY_FILE_NAME),
         max_bytes=settings.telemetry_max_bytes,
         duplicate_window_seconds=settings.duplicate_window_seconds,
         on_commit=count_dropped,

@@ -30,8 +30,16 @@ _PATIENCE_SECONDS = 30.0
 class Control:
     """The relay's side."""
 
-    def __init__(self, writer: Writer, directory: Path, *, changed: Callable[[Order, Outcome], None]) -> None:
+    def __init__(
+        self,
+        writer: Writer,
+        telemetry: Writer | None,
+        directory: Path,
+        *,
+        changed: Callable[[Order, Outcome], None],
+    ) -> None:
         self._writer = writer
+        self._telemetry = telemetry
         self._directory = directory
         self._changed = changed
         self._server: asyncio.Server | None = None
@@ -82,8 +90,11 @@ class Control:
             order = msgspec.json.decode(line, type=Order)
         except msgspec.DecodeError as error:
             return Outcome(failure=f"the order cannot be read: {error}")
+        writer = self._telemetry if order.telemetry else self._writer
+        if writer is None:
+            return Outcome(failure="this relay does not relay telemetry")
         unreadable = Outcome(failure="the spool's disk takes nothing now; try again later")
-        outcome = await self._writer.ask(lambda spool: carry_out(spool, order), or_else=unreadable)
+        outcome = await writer.ask(lambda spool: carry_out(spool, order), or_else=unreadable)
         if outcome.done:
             log(logging.INFO, "the queue was changed by hand", order=order.verb, events=outcome.done)
             self._changed(order, outcome)

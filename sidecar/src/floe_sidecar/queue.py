@@ -28,7 +28,7 @@ import msgspec
 from floe_sidecar.control import connected
 from floe_sidecar.locks import FolderInUseError, lock
 from floe_sidecar.settings import Variable
-from floe_sidecar.spool import FILE_NAME, Spool
+from floe_sidecar.spool import FILE_NAME, TELEMETRY_FILE_NAME, Spool
 from floe_sidecar.upkeep import Order, Outcome, Selection, Verb, body_of, carry_out, entries
 
 DONE, FAILED, NOTHING_FOUND = 0, 1, 3
@@ -55,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _list(options: argparse.Namespace) -> int:
-    with _reading(options.spool) as connection:
+    with _reading(options.spool, telemetry=options.telemetry) as connection:
         for number, entry in enumerate(entries(connection, _selection(options))):
             if number == options.limit:
                 sys.stderr.write(f"there are more than {options.limit}; see more with --limit\n")
@@ -103,16 +103,16 @@ def _change(options: argparse.Namespace) -> int:
         raise QueueError("say which events are meant with --sequence, --run or --reason, or all of them with --all")
     verb = Verb(options.verb)
     if options.dry_run:
-        with _reading(options.spool) as connection:
+        with _reading(options.spool, telemetry=options.telemetry) as connection:
             total = sum(1 for _ in entries(connection, selection))
         sys.stderr.write(f"{total} events would be {_DONE_WORDS[verb]}\n")
         return DONE if total else NOTHING_FOUND
     done = skipped = 0
-    order = Order(verb, selection)
-    with _giving(options.spool) as give:
+    order = Order(verb, selection, telemetry=options.telemetry)
+    with _giving(options.spool, telemetry=options.telemetry) as give:
         while (outcome := give(order)).more:
             done, skipped = done + outcome.done, skipped + outcome.skipped
-            order = Order(verb, selection, outcome.after, outcome.last)
+            order = Order(verb, selection, outcome.after, outcome.last, options.telemetry)
     if outcome.failure:
         raise QueueError(f"{outcome.failure}; {done} events were {_DONE_WORDS[verb]} before")
     stay = f", {skipped} without a readable body stay" if skipped else ""
@@ -124,8 +124,8 @@ _DONE_WORDS = {Verb.REPLAY: "put back into the queue", Verb.PURGE: "deleted"}
 
 
 @contextmanager
-def _reading(directory: Path) -> Iterator[sqlite3.Connection]:
-    file = _file(directory)
+def _reading(directory: Path, *, telemetry: bool = False) -> Iterator[sqlite3.Connection]:
+    file = _file(directory, telemetry=telemetry)
     # Not `mode=ro`: a reader of a write-ahead log has to write into its index.
     address = f"file:{quote(str(file.resolve()))}?mode=rw"
     with closing(sqlite3.connect(address, uri=True, isolation_level=None, timeout=5.0)) as connection:
@@ -134,9 +134,9 @@ def _reading(directory: Path) -> Iterator[sqlite3.Connection]:
 
 
 @contextmanager
-def _giving(directory: Path) -> Iterator[Callable[[Order], Outcome]]:
+def _giving(directory: Path, *, telemetry: bool) -> Iterator[Callable[[Order], Outcome]]:
     """Who carries orders out: the relay that runs, else this process under the folder's lock."""
-    _file(directory)
+    file = _file(directory, telemetry=telemetry)
     try:
         descriptor = lock(directory)
     except FolderInUseError:
@@ -146,7 +146,7 @@ def _giving(directory: Path) -> Iterator[Callable[[Order], Outcome]]:
         except OSError as error:
             raise QueueError(f"the relay that uses {directory} does not take the order ({error})") from None
         return
-    spool = Spool(directory)
+    spool = Spool(directory, file_name=file.name)
     try:
         spool.open()
         yield lambda order: carry_out(spool, order)
@@ -167,11 +167,11 @@ def _target(options: argparse.Namespace) -> Iterator[Callable[[bytes], object]]:
             yield file.write
 
 
-def _file(directory: Path) -> Path:
-    file = directory / FILE_NAME
+def _file(directory: Path, *, telemetry: bool) -> Path:
+    file = directory / (TELEMETRY_FILE_NAME if telemetry else FILE_NAME)
     if not file.is_file():
         raise QueueError(
-            f"there is no spool in {directory}; name its folder with --spool or {Variable.SPOOL_DIRECTORY}"
+            f"there is no {file.name} in {directory}; name its folder with --spool or {Variable.SPOOL_DIRECTORY}"
         )
     return file
 
@@ -207,15 +207,19 @@ def _parser() -> argparse.ArgumentParser:
         description="The relay's dead letters, or with --queue the events that wait.",
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    listing = _command(commands, "list", "one line an event, oldest first", _list)
+    listing = _command(commands, "list", "one line an event, oldest first", _list, of_telemetry=True)
     listing.add_argument("--limit", type=int, default=100, help="lines at most (default 100)")
     listing.add_argument("--json", action="store_true", help="each line a JSON object")
     showing = _command(commands, "show", "one event, with its body", _show, chooses=False)
     showing.add_argument("number", type=int, metavar="SEQUENCE")
     exporting = _command(commands, "export", "the events themselves, one JSON document a line", _export)
     exporting.add_argument("--to", type=Path, metavar="FILE", help="a new file instead of standard output")
-    replaying = _command(commands, "replay", "put dead letters behind what waits", _change, of_queue=False)
-    purging = _command(commands, "purge", "delete; what is being sent at that moment may still arrive", _change)
+    replaying = _command(
+        commands, "replay", "put dead letters behind what waits", _change, of_queue=False, of_telemetry=True
+    )
+    purging = _command(
+        commands, "purge", "delete; what is being sent at that moment may still arrive", _change, of_telemetry=True
+    )
     for verb, changing in ((Verb.REPLAY, replaying), (Verb.PURGE, purging)):
         changing.set_defaults(verb=verb)
         changing.add_argument("--all", action="store_true", help="no condition: all of them")
@@ -232,6 +236,7 @@ def _command(
     *,
     chooses: bool = True,
     of_queue: bool = True,
+    of_telemetry: bool = False,
 ) -> argparse.ArgumentParser:
     command = commands.add_parser(name, help=meaning, description=meaning)
     folder = os.environ.get(Variable.SPOOL_DIRECTORY)
@@ -242,7 +247,9 @@ def _command(
         required=not folder,
         help=f"its folder (default: ${Variable.SPOOL_DIRECTORY})",
     )
-    command.set_defaults(command=run, queue=False)
+    command.set_defaults(command=run, queue=False, telemetry=False)
+    if of_telemetry:
+        command.add_argument("--telemetry", action="store_true", help="telemetry's export requests instead of events")
     if of_queue:
         command.add_argument("--queue", action="store_true", help="the events that wait instead of the dead letters")
     if chooses:

@@ -95,7 +95,12 @@ class Sidecar:
         )
         self._health = health
         self.health = server(settings, self.metrics, health.receive)
-        self._control = Control(self.writer, self.directory, changed=self._changed_by_hand)
+        self._control = Control(
+            self.writer,
+            self.telemetry.writer if self.telemetry is not None else None,
+            self.directory,
+            changed=self._changed_by_hand,
+        )
         self._lock: int | None = None
 
     async def start(self) -> None:
@@ -220,9 +225,12 @@ class Sidecar:
             self.metrics.dropped.add(dropped, value="dead_letters_full")
 
     def _changed_by_hand(self, order: Order, outcome: Outcome) -> None:
+        writer, dropped = self.writer, self.metrics.dropped
+        if order.telemetry and self.telemetry is not None:
+            writer, dropped = self.telemetry.writer, self.metrics.telemetry.dropped
         if order.verb == "purge":
-            self.metrics.dropped.add(outcome.done, value="purged")
-        self.writer.announce()
+            dropped.add(outcome.done, value="purged")
+        writer.announce()
 
 
 async def serve(settings: Settings) -> None:

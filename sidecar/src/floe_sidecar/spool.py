@@ -24,6 +24,7 @@ from floe_sidecar.statements import chunks
 from floe_sidecar.tables import FOR_ROWS, READ, SCHEMA
 
 FILE_NAME = "spool.sqlite"
+TELEMETRY_FILE_NAME = "telemetry.sqlite"
 _VERSION = 1
 _REMEMBERED = 8192
 PAGE_BYTES = 16384

@@ -29,8 +29,6 @@ from floe_sidecar.records import Queued, Record
 from floe_sidecar.retries import Answer
 from floe_sidecar.writer import Writer
 
-FILE_NAME = "telemetry.sqlite"
-
 _LANES = 4
 _LOGGED_CHARACTERS = 300
 _HEADERS = {405: {"Allow": "POST"}, 503: {"Retry-After": "1"}}

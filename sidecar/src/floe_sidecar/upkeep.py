@@ -41,12 +41,16 @@ class Selection(msgspec.Struct, frozen=True):
 
 
 class Order(msgspec.Struct, frozen=True):
-    """A part of what to do: the chosen events after one sequence, up to another; `last` 0 stands for what is there."""
+    """A part of what to do: the chosen events after one sequence, up to another; `last` 0 stands for what is there.
+
+    `telemetry` means its file instead of lineage's.
+    """
 
     verb: Verb
     selection: Selection
     after: int = 0
     last: int = 0
+    telemetry: bool = False
 
 
 class Outcome(msgspec.Struct, frozen=True):

@@ -18,6 +18,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 
+from floe_sidecar.queue import main as queue
 from sidecar.tests.builders import Answer, ask, body, get, post, relay, relay_process, request, until
 from sidecar.tests.standins import BackendStandIn, Post, Reply, backend_in_thread
 
@@ -179,6 +180,39 @@ def test_at_the_pods_end_what_telemetry_is_left_is_told_and_the_end_does_not_wai
             code, lines = sidecar.end()
     assert (code, lines[-1]["unsent_telemetry_requests"]) == (0, 1)
     assert b'"unsent_telemetry_requests":1' in message.read_bytes()
+
+
+@pytest.mark.requirement("RELAY-4")
+async def test_dead_letters_of_telemetry_are_listed_and_sent_again_by_the_running_relay_or_without_one(
+    tmp_path: Path, collector: BackendStandIn, capsys: pytest.CaptureFixture[str]
+) -> None:
+    collector.answer = lambda _post: Reply(400)
+    folder = str(tmp_path / "spool")
+    async with relay(tmp_path, telemetry_url=collector.url) as sidecar:
+        relayed = sidecar.telemetry
+        assert relayed is not None
+        for content in (b"one", b"two"):
+            await export(sidecar.application.port, content)
+        await until(lambda: relayed.writer.level.dead_letters == 2)
+        assert await asyncio.to_thread(queue, ["list", "--telemetry", "--spool", folder]) == 0
+        assert capsys.readouterr().out.count("status_400") == 2
+        collector.answer = lambda _post: Reply(200)
+        assert await asyncio.to_thread(queue, ["replay", "--telemetry", "--spool", folder, "--sequence", "1"]) == 0
+        await until(lambda: [seen.body for seen in collector.accepted] == [b"one"])
+        await until(lambda: relayed.writer.level.events == 0)
+    assert queue(["purge", "--telemetry", "--spool", folder, "--all"]) == 0
+    assert queue(["list", "--telemetry", "--spool", folder]) == 0
+    assert "status_400" not in capsys.readouterr().out
+
+
+async def test_a_relay_without_telemetry_says_so_when_it_is_asked_to_change_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with relay(tmp_path) as sidecar:
+        (sidecar.directory / "telemetry.sqlite").touch()  # left by an earlier process that had it
+        arguments = ["purge", "--telemetry", "--spool", str(sidecar.directory), "--all"]
+        assert await asyncio.to_thread(queue, arguments) == 1
+    assert "does not relay telemetry" in capsys.readouterr().err
 
 
 @pytest.mark.requirement("HOUSE-7")
