@@ -59,6 +59,7 @@ def _values(lineage_url: str, name: str) -> Values:
         # Enough for kube-proxy to hear of an ending replica, and short for a test.
         "webhook": {"drainSeconds": 3},
         "gateway": {"volume": {"storageClassName": name, "size": "64Mi"}},
+        "prePull": {"enabled": True},
     }
 
 

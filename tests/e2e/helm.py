@@ -46,6 +46,11 @@ class Helm:
         text = self("template", self.release, str(CHART), *options, *arguments)
         return [document for document in YAML(typ="safe", pure=True).load_all(text) if document]
 
+    def notes(self, values: Values | Path) -> str:
+        """What people are told after installing."""
+        options = ["--dry-run=client", "--namespace", self.namespace, *self._values(values)]
+        return self("install", self.release, str(CHART), *options).partition("\nNOTES:\n")[2]
+
     def install(self, values: Values) -> None:
         """Installs the release and waits until it is ready."""
         self("install", self.release, str(CHART), *self._waiting(), *self._values(values))

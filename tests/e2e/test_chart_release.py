@@ -1,7 +1,10 @@
 """The chart on a real cluster: installed by helm, obeyed at a label, changed without a gap, removed without a trace."""
 
+import json
+import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -81,6 +84,17 @@ def test_helms_own_test_finds_the_release_working_and_leaves_nothing(release: Re
     assert "Phase:          Succeeded" in said
     assert "Failed" not in said
     _wait_for_no_more_than(before, node)
+
+
+@pytest.mark.requirement("CC-3.1")
+def test_floe_check_finds_nothing_wrong_with_the_release(release: Release, home: Namespace, node: Node) -> None:
+    command = [str(Path(sys.executable).with_name("floe")), "check", "--output=json", f"--namespace={home.name}"]
+
+    said = run([*command, f"--kubeconfig={node.cluster.kubeconfig}", f"--release={release.helm.release}"])
+
+    findings = json.loads(said)
+    assert [one for one in findings["findings"] if one["result"] == "failed"] == []
+    assert len(findings["findings"]) > 5
 
 
 @pytest.mark.requirement("HOUSE-11", "FP-1", "FP-24")

@@ -1,6 +1,5 @@
 """What the real helm makes of the chart: least rights, restricted pods, no surprises; over several values files."""
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,6 @@ from floe_lineage_atlan.plugin import AtlanLineagePlugin
 from floe_lineage_marquez.plugin import MarquezLineagePlugin
 from floe_lineage_openmetadata.plugin import OpenMetadataLineagePlugin
 from tests.e2e.cluster.client import Manifest
-from tests.e2e.cluster.commands import CommandError
 from tests.e2e.helm import RELEASE_NAMESPACE, VALUES, Helm, Renderings
 from tests.e2e.webhook_configuration import mutating_webhook_configuration
 
@@ -62,13 +60,6 @@ def _pods(objects: list[Manifest]) -> Iterator[Manifest]:
     for one in objects:
         if one["kind"] in WORKLOADS:
             yield one["spec"]["template"]
-
-
-@each_values_file
-def test_helm_finds_nothing_to_criticise(helm: Helm, values: Path | dict[str, Any]) -> None:
-    files = [f"--values={values}"] if isinstance(values, Path) else []
-
-    assert "1 chart(s) linted, 0 chart(s) failed" in helm.lint(*files)
 
 
 @pytest.mark.requirement("FP-17", "CC-3.1")
@@ -197,56 +188,6 @@ def test_credentials_become_the_manifests_secrets_in_every_listed_namespace(rend
 
     assert sorted(one["metadata"]["namespace"] for one in secrets) == ["finance", RELEASE_NAMESPACE, "sales"]
     assert {tuple(one["data"].items()) for one in secrets} == {(("api-key", "bm90LWEtcmVhbC1rZXk="),)}
-
-
-@pytest.mark.requirement("HOUSE-7")
-def test_a_credential_that_the_manifest_does_not_know_is_refused_with_the_remedy(helm: Helm) -> None:
-    with pytest.raises(CommandError, match=r"add manifest\.credentials\.TYPO"):
-        helm.template({"credentials": {"TYPO": "x"}})
-
-
-@pytest.mark.parametrize(
-    ("values", "told"),
-    [
-        pytest.param({"certificates": {"source": "secret"}}, "certificates.secretName", id="a Secret without a name"),
-        pytest.param({"certificates": {"source": "cert-manager"}}, "certificates.issuerRef.name", id="no issuer"),
-        pytest.param({"monitor": {"enabled": True}}, "monitor.database.secret", id="a monitor without a database"),
-        pytest.param(
-            {"manifest": {"plugins": {"lineage_backend": {"type": "marquez", "config": {"url": "${env:URL}"}}}}},
-            "gateway.lineage.url",
-            id="a backend that only a credential names",
-        ),
-        pytest.param({"webhook": {"drainSeconds": 60}}, "terminationGracePeriodSeconds", id="killed while it drains"),
-    ],
-)
-def test_values_that_cannot_work_together_are_refused_by_name(helm: Helm, values: dict[str, Any], told: str) -> None:
-    with pytest.raises(CommandError, match=re.escape(told)):
-        helm.template(values)
-
-
-@pytest.mark.requirement("CC-2.4")
-@pytest.mark.parametrize(
-    ("values", "told"),
-    [
-        pytest.param({"webhok": {}}, "webhok", id="an unknown key"),
-        pytest.param({"webhook": {"replica": 2}}, "replica", id="an unknown inner key"),
-        pytest.param({"webhook": {"replicas": "2"}}, "/webhook/replicas", id="text for a number"),
-        pytest.param({"webhook": {"port": 443}}, "/webhook/port", id="a port that needs root"),
-        pytest.param({"certificates": {"source": "vault"}}, "/certificates/source", id="an unknown source"),
-        pytest.param({"certificates": {"servingLifetime": "one year"}}, "/certificates/servingLifetime", id="words"),
-        pytest.param({"gateway": {"volume": {"size": "8 GB"}}}, "/gateway/volume/size", id="no quantity"),
-        pytest.param({"fullnameOverride": "floe-sidecar"}, "/fullnameOverride", id="a name that would break pods"),
-        pytest.param({"manifest": {"injection": {"telemetri": 1}}}, "telemetri", id="an unknown key of the manifest"),
-        pytest.param({"monitor": {"contracts": {"a.txt": {}}}}, "a.txt", id="no YAML file"),
-    ],
-)
-def test_helm_refuses_what_the_schema_forbids_and_says_where(helm: Helm, values: dict[str, Any], told: str) -> None:
-    with pytest.raises(CommandError, match=re.escape(told)):
-        helm.template(values)
-
-
-def test_a_parent_chart_may_give_its_global_values(render: Renderings) -> None:
-    assert render({"global": {"imageRegistry": "registry.example"}})
 
 
 @pytest.mark.requirement("FP-21", "CC-3.3")
