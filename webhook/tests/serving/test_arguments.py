@@ -1,6 +1,7 @@
 """What the program is told: lengths of time, variables beside flags, and what has to be given together."""
 
-from datetime import timedelta
+import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,12 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
+from floe_certs.authority import create_authority
 from floe_core.errors import ConfigurationError
 from floe_webhook import __main__ as program
 from floe_webhook.arguments import Arguments
 from floe_webhook.durations import parse_duration
+from webhook.tests.serving.program import MANIFEST
 
 pytestmark = pytest.mark.requirement("CC-5.1", "HOUSE-8")
 
@@ -136,3 +139,38 @@ class TestWhatHasToBeGivenTogether:
 def test_every_argument_is_a_flag() -> None:
     flags: set[Any] = {parameter.name for parameter in program.main.params} - {"log_level", "log_format"}
     assert flags == set(Arguments.__slots__)
+
+
+class TestNotStarted:
+    """What cannot work ends the program at once, with what is wrong and what to do."""
+
+    @staticmethod
+    def told(*flags: str, **variables: str | None) -> dict[str, Any]:
+        result = CliRunner().invoke(program.main, ["--manifest", str(MANIFEST), *flags], env=variables)
+        assert result.exit_code == 1
+        line: dict[str, Any] = json.loads(result.stderr.splitlines()[-1])
+        assert line["event"] == "not started"
+        return line
+
+    def test_a_certificate_of_the_cluster_needs_a_cluster(self) -> None:
+        line = self.told("--certificates", "own", KUBERNETES_SERVICE_HOST=None)
+        assert line["where"] == "KUBERNETES_SERVICE_HOST"
+        assert "service account" in line["what"]
+        assert line["remedy"]
+
+    def test_a_certificate_of_the_cluster_needs_names(self, tmp_path: Path) -> None:
+        (tmp_path / "ca.crt").write_bytes(create_authority("cluster", now=datetime.now(UTC)).certificate_pem)
+        line = self.told(
+            "--certificates",
+            "own",
+            "--service",
+            "floe-webhook",
+            "--service-account",
+            str(tmp_path),
+            KUBERNETES_SERVICE_HOST="127.0.0.1",
+            FLOE_RELEASE_NAMESPACE="floe",
+        )
+        assert line["what"] == ("--certificates own needs --lease, --certificate-secret, --webhook-configuration.")
+
+    def test_files_need_files(self) -> None:
+        assert self.told(KUBERNETES_SERVICE_HOST=None)["where"] == "--tls-cert"
