@@ -75,6 +75,27 @@ def test_a_breach_carries_the_violation_with_its_evidence() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("found", "check", "told"),
+    [
+        pytest.param(outcome(), ViolationType.FRESHNESS, ("pass", "error"), id="kept"),
+        pytest.param(outcome("warning"), ViolationType.FRESHNESS, ("pass", "warn"), id="kept, and soon broken"),
+        pytest.param(outcome("error"), ViolationType.FRESHNESS, ("fail", "error"), id="broken"),
+        pytest.param(outcome("warning"), ViolationType.QUALITY, ("fail", "warn"), id="a light rule is broken"),
+        pytest.param(Outcome(CheckStatus.UNKNOWN), ViolationType.QUALITY, ("skip", "error"), id="not known"),
+    ],
+)
+def test_each_promise_is_a_test_in_the_standards_words(
+    found: Outcome, check: ViolationType, told: tuple[str, str]
+) -> None:
+    _, end = documents(check_run(found, check=check))
+    facet = end["run"]["facets"]["test"]
+    assert facet["_schemaURL"].endswith("/TestRunFacet.json#/$defs/TestRunFacet")
+    [test] = facet["tests"]
+    assert (test["status"], test["severity"], test["type"]) == (*told, check.value)
+    assert test["name"] == (found.element or "sales.shop/orders")
+
+
 def test_a_check_that_could_not_tell_is_no_violation() -> None:
     _, end = documents(check_run(Outcome(CheckStatus.UNKNOWN, reason="connection refused")))
     assert "contractViolation" not in end["run"]["facets"]

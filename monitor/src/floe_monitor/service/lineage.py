@@ -1,6 +1,6 @@
 """Runs of checks as OpenLineage events (FR-009, FR-023): START, then how it ended.
 
-| check ended with                    | second event | run facet           |
+| check ended with                    | second event | run facets, besides `test` |
 |-------------------------------------|--------------|---------------------|
 | pass, or a finding below error      | COMPLETE     | contractViolation if there is a finding |
 | fail                                | FAIL         | contractViolation   |
@@ -20,9 +20,10 @@ from typing import Final
 import attr
 import structlog
 from openlineage.client.event_v2 import Job, Run, RunEvent, RunState
-from openlineage.client.facet_v2 import JobFacet, RunFacet, error_message_run, job_type_job, nominal_time_run
+from openlineage.client.facet_v2 import JobFacet, RunFacet, error_message_run, job_type_job, nominal_time_run, test_run
 
-from floe_monitor.checks.model import CheckStatus, Finding
+from floe_core.plugin_interfaces.alert_channel import ViolationSeverity, ViolationType
+from floe_monitor.checks.model import CheckStatus, Finding, Outcome
 from floe_monitor.store.records import CheckRun
 
 _log = structlog.get_logger(__name__)
@@ -77,7 +78,7 @@ def _job_facets() -> dict[str, JobFacet]:
 
 
 def _end_facets(run: CheckRun) -> dict[str, RunFacet]:
-    facets: dict[str, RunFacet] = {}
+    facets: dict[str, RunFacet] = {"test": _tests(run)}
     if run.verdict.findings:
         worst = max(run.verdict.findings, key=lambda finding: finding.severity.rank)
         facets["contractViolation"] = _violation(run, worst)
@@ -85,6 +86,33 @@ def _end_facets(run: CheckRun) -> dict[str, RunFacet]:
         message = run.verdict.reason or run.verdict.status.sentence
         facets["errorMessage"] = error_message_run.ErrorMessageRunFacet(message, "python", producer=PRODUCER)
     return facets
+
+
+def _tests(run: CheckRun) -> test_run.TestRunFacet:
+    """Each promise as a test, the standard's words for what `contractViolation` tells of the worst one."""
+    return test_run.TestRunFacet([_test(run, outcome) for outcome in run.verdict.outcomes], producer=PRODUCER)
+
+
+def _test(run: CheckRun, outcome: Outcome) -> test_run.TestExecution:
+    finding = outcome.finding
+    is_heavy = finding is None or finding.severity.rank >= ViolationSeverity.ERROR.rank
+    return test_run.TestExecution(
+        name=outcome.element or run.contract.id.name,
+        status=_test_status(run.check, outcome),
+        severity="error" if is_heavy else "warn",
+        type=run.check.value,
+        expected=finding.expected if finding else None,
+        actual=finding.actual if finding else None,
+    )
+
+
+def _test_status(check: ViolationType, outcome: Outcome) -> str:
+    if outcome.status is CheckStatus.FAIL:
+        return "fail"
+    if outcome.status is not CheckStatus.PASS:
+        return "skip"
+    # A light quality rule is broken although the check passes; elsewhere a light finding is an early warning.
+    return "fail" if check is ViolationType.QUALITY and outcome.finding is not None else "pass"
 
 
 def _violation(run: CheckRun, finding: Finding) -> ContractViolationRunFacet:
