@@ -71,7 +71,7 @@ def looking_up(
         found.versions = KubernetesVersions(
             api,
             metrics,
-            release_namespace=settings.namespace,
+            release_namespace=settings.namespace if Lookup.NATIVE_SIDECARS in settings.enabled else None,
             oldest_kubelet=settings.oldest_kubelet,
         )
         found.followers["kubernetes versions"] = found.versions
