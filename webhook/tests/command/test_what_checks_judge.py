@@ -18,6 +18,7 @@ from floe_webhook.checks.admission import Trial, judge_trial
 from floe_webhook.checks.certificates import judge_expiry
 from floe_webhook.checks.cluster import Namespace
 from floe_webhook.checks.deployment import judge_deployment
+from floe_webhook.checks.destinations import Backend, backends_of
 from floe_webhook.checks.installation import Choices, Names, argument_of, names_in
 from floe_webhook.checks.label_selectors import selects
 from floe_webhook.checks.network_policies import Destination, Room, Way, judge_rooms, way
@@ -34,6 +35,7 @@ from floe_webhook.checks.webhook_rights import (
     of_the_webhook,
 )
 from tests.e2e.webhook_configuration import mutating_webhook_configuration
+from webhook.tests.builders import profile
 
 pytestmark = pytest.mark.requirement("HOUSE-2", "HOUSE-12")
 
@@ -347,6 +349,34 @@ def test_a_way_out_is_open_as_network_policies_say(
 def test_the_order_of_policies_does_not_matter(policies: list[dict[str, Any]]) -> None:
     there, back = (Room("sales", HOME, each, [{}]) for each in (policies, policies[::-1]))
     assert way(there, {}, MARQUEZ) is way(back, {}, MARQUEZ)
+
+
+@pytest.mark.parametrize(
+    ("host", "service", "address"),
+    [
+        ("marquez.lineage.svc", ("lineage", "marquez"), None),
+        ("marquez.lineage.svc.cluster.local", ("lineage", "marquez"), None),
+        ("marquez.lineage", ("lineage", "marquez"), None),
+        ("api.example.com", None, None),
+        ("192.0.2.7", None, "192.0.2.7"),
+        ("localhost", None, None),
+    ],
+)
+def test_a_host_tells_whether_it_may_be_a_service(
+    host: str, service: tuple[str, str] | None, address: str | None
+) -> None:
+    backend = Backend("plugins.lineage_backend", host, 443)
+    assert (backend.service, backend.ip_address) == (service, address)
+
+
+def test_a_profile_names_what_pods_are_told_to_reach_and_not_their_own_sidecar() -> None:
+    gateway = profile(injection={"gateway": {"url": "http://gateway.floe.svc:5055"}})
+    assert {backend.address for backend in backends_of(gateway)} >= {
+        "otel-collector.observability.svc:4318",
+        "lineage.example:443",
+        "gateway.floe.svc:5055",
+    }
+    assert not any("127.0.0.1" in backend.address for backend in backends_of(gateway))
 
 
 def test_one_pod_that_cannot_get_out_is_enough_to_be_told() -> None:

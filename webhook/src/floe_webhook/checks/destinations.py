@@ -1,6 +1,7 @@
 """Where pods send to, by the manifest in force; and what stands behind an address of the cluster itself."""
 
 import asyncio
+import ipaddress
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -36,6 +37,14 @@ class Backend:
     def address(self) -> str:
         """Host and port."""
         return f"{self.host}:{self.port}"
+
+    @property
+    def ip_address(self) -> str | None:
+        """The host, if it is an IP address already."""
+        try:
+            return str(ipaddress.ip_address(self.host))
+        except ValueError:
+            return None
 
     @property
     def service(self) -> tuple[str, str] | None:
@@ -113,7 +122,7 @@ async def _room(cluster: Cluster, namespace: Namespace) -> Room:
 async def _destination(cluster: Cluster, backend: Backend) -> Destination:
     service = await service_of(cluster, backend)
     if service is None or not service.port:
-        return Destination(backend.address, backend.port)
+        return Destination(backend.address, backend.port, address=backend.ip_address)
     return _of_service(backend.address, service, "TCP")
 
 
@@ -123,7 +132,7 @@ async def _dns(cluster: Cluster) -> list[Destination]:
         for document in page:
             name = pods.text(document, "metadata", "name")
             service = await _looked_into(cluster, "kube-system", name, document, 53)
-            return [_of_service("DNS", service, protocol) for protocol in ("UDP",) if service.port]
+            return [_of_service("DNS", service, "UDP")] if service.port else []
     return []
 
 

@@ -27,7 +27,7 @@ async def surroundings_of(cluster: Cluster, facts: Facts, profile: Profile) -> S
         LookupSettings(enabled=_ASKED, budget_seconds=_PATIENCE_SECONDS),
         LookupMetrics(CollectorRegistry()),
         native_sidecars=lambda: native,
-        sidecar_starts=lambda: True,
+        sidecar_starts=lambda _: True,
     )
     return await found.of(facts, profile)
 
