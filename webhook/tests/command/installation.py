@@ -190,7 +190,7 @@ def _created(installation: Installation, path: str, body: Document, *, dry_run: 
         return web.json_response(
             body | {"metadata": metadata | {"labels": metadata.get("labels", {}) | injected}}, status=201
         )
-    targets = body["spec"]["containers"][0]["command"][3:]
+    targets = body["spec"]["containers"][0]["command"][4:]
     told = {target: "Connection refused" if target in installation.unreachable else "" for target in targets}
     ended = {"terminated": {"message": json.dumps(told)}}
     pod = body | {"metadata": metadata, "status": {"phase": "Succeeded", "containerStatuses": [{"state": ended}]}}

@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp.test_utils import unused_port
 from click.testing import CliRunner, Result
 
+from floe_webhook.checks.backends import PROBE
 from floe_webhook.checks.cluster import Cluster
 from floe_webhook.checks.installation import Choices
 from floe_webhook.checks.results import Check, Verdict
@@ -324,6 +326,18 @@ def test_a_probe_tries_the_backends_from_a_pod_that_is_gone_afterwards(
     assert [verdict for verdict, _ in found["backends"]] == ["ok", "failed"]
     assert "from a pod in sales: Connection refused." in found["backends"][1][1]
     assert installation.created == []
+
+
+def test_what_the_probe_runs_tells_who_takes_connections(installation: Installation, tmp_path: Path) -> None:
+    answering, silent = installation.url.removeprefix("http://"), f"127.0.0.1:{unused_port()}"
+    nowhere, told = "no-such-host.invalid:80", tmp_path / "told"
+
+    subprocess.run([sys.executable, "-c", PROBE, told, answering, silent, nowhere], check=True)
+
+    found = json.loads(told.read_text())
+    assert list(found) == [answering, silent, nowhere]
+    assert (found[answering], found[silent]) == ("", "Connection refused")
+    assert found[nowhere] != ""
 
 
 def test_before_an_installation_other_things_are_looked_at(

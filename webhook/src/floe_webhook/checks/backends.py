@@ -19,19 +19,21 @@ _POLL_SECONDS = 0.5
 _ENDED = ("Succeeded", "Failed")
 
 # In the sidecar's image, which opted-in namespaces can pull; it has Python and no shell.
-_PROBE = """\
+PROBE = """\
 import json, socket, sys
+told, *targets = sys.argv[1:]
 found = {}
-for target in sys.argv[1:]:
+for target in targets:
     host, _, port = target.rpartition(":")
     try:
         socket.create_connection((host, int(port)), 5).close()
         found[target] = ""
     except OSError as error:
         found[target] = (error.strerror or str(error) or type(error).__name__)[:200]
-with open("/dev/termination-log", "w") as file:
+with open(told, "w") as file:
     json.dump(found, file)
 """
+"""Tries to connect to each target and writes a reason for each, empty for success, into a file."""
 
 
 def judge_service(backend: Backend, service: Service | None) -> Finding:
@@ -129,7 +131,7 @@ def _probe_pod(image: str, targets: Sequence[str]) -> Document:
     container = {
         "name": "probe",
         "image": image,
-        "command": ["/opt/floe/bin/python", "-c", _PROBE, *targets],
+        "command": ["/opt/floe/bin/python", "-c", PROBE, "/dev/termination-log", *targets],
         "resources": {"requests": resources, "limits": resources},
         "securityContext": {
             "allowPrivilegeEscalation": False,
