@@ -51,6 +51,14 @@ async def test_an_answer_holds_for_its_time() -> None:
     assert asking.asked == ["a", "a"]
 
 
+async def test_an_answer_that_a_busy_moment_made_old_is_still_that_of_who_asked() -> None:
+    asking = Asking()
+    await asking.answers.get("a")
+    asking.now = 11
+    assert asking.answers.last("a") == "A"
+    assert asking.answers.last("b") is None
+
+
 async def test_all_who_wait_for_one_answer_ask_once() -> None:
     asking = Asking()
     asking.may_answer.clear()

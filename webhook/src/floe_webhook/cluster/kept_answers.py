@@ -79,6 +79,11 @@ class KeptAnswers(Generic[K, V]):
         self._kept.move_to_end(key)
         return kept
 
+    def last(self, key: K) -> V | None:
+        """The answer for who has just asked: a busy moment does not make it too old for them; None without one."""
+        kept = self._kept.get(key)
+        return kept.value if kept is not None else None
+
     async def get(self, key: K) -> V | None:
         """The answer; None if there is none. Cancelled while it asks, it counts as not answered for all who wait."""
         if (kept := self.known(key)) is not None:

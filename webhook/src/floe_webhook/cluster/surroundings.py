@@ -133,14 +133,14 @@ class ClusterSurroundings:
         known = {
             source: answer.keys
             for source, reference in needs.sources.items()
-            if (answer := _answer(self._named[Lookup.ENV_FROM], reference)) is not None and answer.exists
+            if (answer := self._named[Lookup.ENV_FROM].last(reference)) is not None and answer.exists
         }
         secrets = {
             name: answer.keys if answer.exists else None
             for name, reference in needs.credentials.items()
-            if (answer := _answer(self._named[Lookup.SECRETS], reference)) is not None
+            if (answer := self._named[Lookup.SECRETS].last(reference)) is not None
         }
-        limits = _answer(self._limits, needs.limits_of) if needs.limits_of else None
+        limits = self._limits.last(needs.limits_of) if needs.limits_of else None
         return Surroundings(
             native_sidecars=native,
             sidecar_starts=starts,
@@ -148,7 +148,7 @@ class ClusterSurroundings:
             limits_unanswered=needs.limits_of is not None and limits is None,
             known_keys=known,
             secrets=secrets,
-            owner=_answer(self._owners, needs.owner) if needs.owner else None,
+            owner=self._owners.last(needs.owner) if needs.owner else None,
         )
 
     async def _wait_for_first_looks(self) -> None:
@@ -243,11 +243,6 @@ def _secrets_of(profile: Profile) -> frozenset[str]:
     if profile.sidecar is not None:
         found += profile.sidecar.delivery.files.values()
     return frozenset(credential.secret for credential in found if credential is not None)
-
-
-def _answer(answers: KeptAnswers[Any, Any], key: Any) -> Any:
-    kept = answers.known(key)
-    return kept.value if kept is not None else None
 
 
 def _with(ask: Callable[..., Awaitable[Any]], api: KubernetesApi) -> Callable[..., Awaitable[Any]]:
