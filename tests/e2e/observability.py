@@ -59,12 +59,14 @@ class Platform:
     Attributes:
         lineage_url: The lineage service's, by the name of its Service.
         collector_url: The Collector's OTLP/HTTP receiver, by the name of its Service.
+        collector_grpc_url: Its OTLP/gRPC receiver, for what runs on this machine.
         api_key: What the lineage service asks for.
         events: Every lineage event that has arrived.
     """
 
     lineage_url: str
     collector_url: str
+    collector_grpc_url: str
     api_key: str = field(repr=False)
     jaeger: Jaeger
     events: Callable[[], list[dict[str, Any]]]
@@ -96,6 +98,7 @@ def platform(node: Node, client: KubernetesClient, folder: Path) -> Iterator[Pla
             with httpx.Client(base_url=f"http://{address}:{LINEAGE_PORT}", trust_env=False, timeout=10.0) as http:
                 running = Platform(
                     lineage_url=f"http://marquez.{home.name}.svc:{LINEAGE_PORT}",
+                    collector_grpc_url=f"http://{otel.grpc_address}",
                     collector_url=f"http://otel-collector.{home.name}.svc:{OTLP_PORT}",
                     api_key=api_key,
                     jaeger=spans,

@@ -16,6 +16,7 @@ import httpx
 import pytest
 from ruamel.yaml import YAML
 
+from floe_webhook.tracing import SPAN
 from tests.e2e import pod_kinds
 from tests.e2e.admission import RUN_LABEL, Namespace, create_namespace, in_force
 from tests.e2e.cluster import images
@@ -103,9 +104,10 @@ def kinds(
     folder = tmp_path_factory.mktemp("kinds")
     manifest = _manifest(folder / "manifest.yaml", observability)
     node.runtime.load(images.pipeline_archive())
+    tracing = ("--otlp-endpoint", observability.collector_grpc_url)
     with (
         node.cluster.client() as client,
-        webhook_program(manifest, authority, serving, LOOPBACK, folder) as webhook,
+        webhook_program(manifest, authority, serving, LOOPBACK, folder, *tracing) as webhook,
         in_force(client, webhook.configuration("floe-e2e-kinds"), RUN, webhook.admissions),
         ExitStack() as made,
     ):
@@ -138,6 +140,14 @@ def test_the_spans_of_a_pod_of_any_kind_are_in_jaeger_under_its_name(kind: str, 
     assert process["serviceName"] == service
     assert tags(process)["k8s.pod.name"] == kinds.pods[kind]["metadata"]["name"]
     assert tags(process)["k8s.namespace.name"] == kinds.pods[kind]["metadata"]["namespace"]
+
+
+@pytest.mark.requirement("HOUSE-12")
+@pytest.mark.usefixtures("kinds")
+def test_the_webhooks_own_spans_are_in_jaeger_beside_the_pods(observability: Platform) -> None:
+    traces = observability.jaeger.traces("floe-webhook")
+
+    assert {span["operationName"] for trace in traces for span in trace["spans"]} == {SPAN}
 
 
 @pytest.mark.parametrize("kind", ENDING)

@@ -49,7 +49,7 @@ WebhookRunner = Callable[[Path], AbstractContextManager[Webhook]]
 
 @contextmanager
 def webhook_program(
-    manifest: Path, authority: Authority, serving: KeyPairFiles, host: str, folder: Path
+    manifest: Path, authority: Authority, serving: KeyPairFiles, host: str, folder: Path, *flags: str
 ) -> Iterator[Webhook]:
     """A running webhook.
 
@@ -59,11 +59,12 @@ def webhook_program(
         serving: The webhook's certificate, for `host`.
         host: Where it listens.
         folder: Takes its log.
+        flags: More of its own.
     """
     url = f"https://{host}:{(port := free_port())}"
     command = [sys.executable, "-m", "floe_webhook", "--manifest", str(manifest)]
     command += ["--tls-cert", str(serving.certificate), "--tls-key", str(serving.key)]
-    command += ["--host", host, "--port", str(port), "--health-port", "0"]
+    command += ["--host", host, "--port", str(port), "--health-port", "0", *flags]
     tls = ssl.create_default_context(cafile=authority.certificate_file)
     with (
         httpx.Client(base_url=url, verify=tls, trust_env=False, timeout=10.0) as http,
