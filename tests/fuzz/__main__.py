@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import httpx
+import aiohttp
 import psutil
 
 from tests.benchmarks.admission import resident_mib, running_server, write_certificates
@@ -52,8 +52,10 @@ def fuzz(count: int, start: int) -> Seen:
 async def _send_all(count: int, start: int, url: str, trust: ssl.SSLContext, process: psutil.Process) -> Seen:
     seen, waiting = Seen(), numbers(count, start)
     every = max(1, count // 10)
+    connector = aiohttp.TCPConnector(ssl=trust, limit=_AT_ONCE)
+    limit = aiohttp.ClientTimeout(total=30)
     async with (
-        httpx.AsyncClient(base_url=url, verify=trust, trust_env=False, timeout=30) as client,
+        aiohttp.ClientSession(url, connector=connector, timeout=limit) as client,
         asyncio.TaskGroup() as group,
     ):
         for _ in range(_AT_ONCE):
@@ -62,20 +64,21 @@ async def _send_all(count: int, start: int, url: str, trust: ssl.SSLContext, pro
 
 
 async def _send_some(
-    client: httpx.AsyncClient, waiting: Iterator[int], seen: Seen, process: psutil.Process, every: int
+    client: aiohttp.ClientSession, waiting: Iterator[int], seen: Seen, process: psutil.Process, every: int
 ) -> None:
     for number in waiting:
         uid, body = body_of(number)
         path = "/mutate" if number % 2 else "/mutate/pod"
         try:
-            answer = await client.post(path, content=body, headers=_JSON)
-        except httpx.HTTPError as error:
+            async with client.post(path, data=body, headers=_JSON) as response:
+                status, answer = response.status, await response.read()
+        except (aiohttp.ClientError, TimeoutError) as error:
             seen.findings.append(Finding(number, f"no answer: {type(error).__name__}"))
             continue
         seen.answers += 1
-        seen.statuses[answer.status_code] += 1
-        seen.patched += b'"patch":' in answer.content
-        if (what := objection(uid, body, answer.status_code, answer.content)) is not None:
+        seen.statuses[status] += 1
+        seen.patched += b'"patch":' in answer
+        if (what := objection(uid, body, status, answer)) is not None:
             seen.findings.append(Finding(number, what))
         if seen.answers % every == 0:
             seen.resident_mib.append(resident_mib(process))
