@@ -1,6 +1,6 @@
 # The commands that always work from a fresh clone; `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format bench e2e cluster-up cluster-down audit lock docs clean
+.PHONY: help setup demo test lint format bench fuzz e2e cluster-up cluster-down audit lock docs clean
 BIN := .venv/bin
 
 help: ## lists the commands
@@ -27,6 +27,9 @@ format: setup ## formats the code and mends what can be mended
 
 bench: setup ## the benchmarks, with a report in docs/benchmarks.md
 	$(BIN)/python -m tests.benchmarks
+
+fuzz: setup ## spoiled AdmissionReviews for the webhook, e.g. COUNT=100000
+	$(BIN)/python -m tests.fuzz --count $(or $(COUNT),10000)
 
 e2e: setup ## a real one-node cluster, a real Collector; binaries and images are built once and cached
 	@$(BIN)/python -m tests.e2e.cluster build

@@ -1,11 +1,14 @@
 """A webhook and a sidecar of different versions: the numbered agreement between them."""
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from floe_sidecar.settings import PROTOCOL, PROTOCOL_VARIABLE, Settings, SettingsError, Variable
 from floe_sidecar.settings.protocol import settings_from
+from sidecar.tests.builders import relay_process
 
 pytestmark = pytest.mark.requirement("HOUSE-3", "HOUSE-5")
 
@@ -71,3 +74,14 @@ def test_whatever_a_newer_webhook_writes_the_sidecar_has_settings(environment: d
     environment.pop(Variable.ROLE, None)
     settings, _ = settings_from({**environment, PROTOCOL_VARIABLE: str(PROTOCOL + 1)})
     assert isinstance(settings, Settings)
+
+
+def test_a_sidecar_that_a_newer_webhook_configures_runs_and_logs_what_it_leaves_out(tmp_path: Path) -> None:
+    newer = {"PROTOCOL": str(PROTOCOL + 1), "COMPRESSION": "zstd", "RETRY_CAP_SECONDS": "PT30S"}
+    with relay_process(tmp_path, **newer) as relay:
+        code, lines = relay.end()
+    assert code == 0
+    told = [str(line["remark"]) for line in lines if line["event"] == "settings left out"]
+    assert len(told) == 3
+    assert "FLOE_SIDECAR_COMPRESSION" in told[1]
+    assert "FLOE_SIDECAR_RETRY_CAP_SECONDS" in told[2]

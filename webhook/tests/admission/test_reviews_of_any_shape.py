@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from floe_webhook.admission import Review, ReviewError, decode, encode, review, uid_in
-from webhook.tests.builders import PROFILE, injected
+from floe_webhook.admission import Problem, Review, ReviewError, decode, encode, review, uid_in
+from webhook.tests.builders import PROFILE, injected, pod
 from webhook.tests.reviews import UID, admission_review
 from webhook.tests.strategies import pods
 
@@ -67,3 +67,18 @@ def test_a_review_with_anything_anywhere_is_answered(pod: dict[str, Any], data: 
     answer = orjson.loads(encode(admitted.uid, review(admitted, PROFILE, namespace_label="enabled")))
     assert answer["response"]["allowed"] is True
     assert answer["response"]["uid"] == UID
+
+
+@pytest.mark.parametrize(
+    ("request_fields", "problem"),
+    [
+        pytest.param({"subResource": "ephemeralcontainers", "operation": "UPDATE"}, Problem.NOT_A_POD, id="ephemeral"),
+        pytest.param({"subResource": "resize", "operation": "UPDATE"}, Problem.NOT_A_POD, id="a resize"),
+        pytest.param({"operation": "UPDATE"}, Problem.NOT_A_CREATION, id="an update"),
+    ],
+)
+def test_a_pod_that_runs_already_is_not_looked_at(request_fields: dict[str, Any], problem: Problem) -> None:
+    with pytest.raises(ReviewError) as refused:
+        decode(orjson.dumps(admission_review(pod(), **request_fields)))
+    assert refused.value.problem is problem
+    assert refused.value.uid == UID
