@@ -10,6 +10,7 @@ from floe_webhook import pod as pods
 from floe_webhook.decision import Facts
 from floe_webhook.explanation import asked_by, explain, sentence_of
 from floe_webhook.injection import inject
+from floe_webhook.missed import Verdict
 from floe_webhook.pod import Document
 from floe_webhook.profile import Profile
 from floe_webhook.reasons import Reason
@@ -27,11 +28,13 @@ class StoredPod:
     Attributes:
         document: The pod.
         namespace_label: What its namespace's label `floe.dev/inject` says now; None without one.
+        missed: Why it is not injected although it opted in; None if it is, or did not.
     """
 
     document: Document
     namespace: str
     namespace_label: str | None
+    missed: Verdict | None = None
 
     @property
     def facts(self) -> Facts:
@@ -83,6 +86,8 @@ def as_it_was(pod: Document) -> Document | None:
 
 def _never_injected(title: str, stored: StoredPod) -> Iterator[str]:
     yield f"{title}: was not injected when it was created; it carries no record."
+    if stored.missed is not None:
+        yield f"  {stored.missed.sentence} {stored.missed.remedy}"
     word = stored.namespace_label
     yield f"  its namespace says {word}" if word is not None else "  its namespace says nothing"
     own = pods.labels(stored.document).get(pods.INJECT_LABEL)

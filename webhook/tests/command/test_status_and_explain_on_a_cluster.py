@@ -152,9 +152,20 @@ def test_explain_of_a_missed_pod_says_that_it_would_be_injected_now(installation
     installation.put_pod("missed-1")
     then, _, now_ = floe("explain", "pods/missed-1").stdout.partition("If it were created now")
     assert "was not injected when it was created" in then
+    assert "the webhook did not see its creation. Restart the workload" in then
     assert "its namespace says enabled" in then
     assert "the pod itself says nothing" in then
     assert "injected: environment and sidecar" in now_
+
+
+def test_explain_of_a_pod_that_was_there_before_floe_says_that(installation: Installation, floe: Floe) -> None:
+    installation.put_pod("old-1")
+    installation.objects["/api/v1/namespaces/sales/pods/old-1"]["metadata"]["creationTimestamp"] = (
+        "2025-01-01T00:00:00Z"
+    )
+    assert (
+        "The pod is older than its namespace's label, or than floe in this cluster." in floe("explain", "old-1").stdout
+    )
 
 
 def test_explain_of_a_pod_whose_record_was_changed_does_not_guess(

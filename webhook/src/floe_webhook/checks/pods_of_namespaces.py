@@ -2,13 +2,14 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from datetime import datetime
 from functools import partial
 
 from floe_webhook import pod as pods
 from floe_webhook.checks.cluster import Cluster, Namespace, some_at_a_time
 from floe_webhook.checks.results import Check, Finding, counted, or_ok, warning
-from floe_webhook.decision import NO, YES
+from floe_webhook.decision import EXCLUDED_NAMESPACES, NO, YES
 from floe_webhook.missed import MissedPod, Surroundings, Verdict, is_confirmed, missed
 from floe_webhook.plan import INJECTED_BY
 from floe_webhook.pod import Document
@@ -93,12 +94,8 @@ async def injected_versions(cluster: Cluster) -> list[Finding]:
 
 async def missed_of(cluster: Cluster, namespace: Namespace) -> list[MissedPod]:
     """The running pods of a namespace that are not injected although they or it say so."""
-    profile, configuration = (await cluster.platform()).profile, await cluster.configuration()
-    surroundings = Surroundings(
-        {namespace.name: namespace.document},
-        profile.rules.excluded_namespaces,
-        _made_at(configuration) if configuration is not None else None,
-    )
+    profile = (await cluster.platform()).profile
+    surroundings = await surroundings_of(cluster, namespace, profile.rules.excluded_namespaces)
     query = RUNNING | {"labelSelector": f"!{pods.INJECTED_LABEL}"}
     found = missed(await cluster.pods(namespace.name, **query), surroundings)
     confirmed = []
@@ -107,6 +104,15 @@ async def missed_of(cluster: Cluster, namespace: Namespace) -> list[MissedPod]:
         if pod is not None and (one.verdict not in _INJECTABLE or is_confirmed(pod, surroundings, profile)):
             confirmed.append(one)
     return [*confirmed, *found[MOST_CONFIRMED:]]
+
+
+async def surroundings_of(
+    cluster: Cluster, namespace: Namespace, excluded: AbstractSet[str] = EXCLUDED_NAMESPACES
+) -> Surroundings:
+    """What a namespace's pods are judged by: its labels and their age, and since when there is a webhook."""
+    configuration = await cluster.configuration()
+    installed_at = None if configuration is None else _made_at(configuration)
+    return Surroundings({namespace.name: namespace.document}, excluded, installed_at)
 
 
 def _made_at(document: Document) -> datetime:

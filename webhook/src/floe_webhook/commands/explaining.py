@@ -8,14 +8,15 @@ import click
 from floe_certs.api import RefusedError, UnreachableError
 from floe_core.errors import ConfigurationError
 from floe_core.errors import ConnectionError as FloeConnectionError
-from floe_webhook import pod as pods
-from floe_webhook.checks.cluster import Cluster, MissingError
+from floe_webhook.checks import pods_of_namespaces as missed_pods
+from floe_webhook.checks.cluster import Cluster, MissingError, Namespace
 from floe_webhook.commands.options import ClusterOptions
 from floe_webhook.commands.reading import facts_of, read_documents
 from floe_webhook.commands.session import opened
 from floe_webhook.commands.surroundings import surroundings_of
 from floe_webhook.explanation import asked_by, explain
 from floe_webhook.injection import inject
+from floe_webhook.missed import missed
 from floe_webhook.pod import Document
 from floe_webhook.profile import Profile
 from floe_webhook.reload import read_profile
@@ -52,8 +53,7 @@ async def _told(name: str, namespace: str | None, options: ClusterOptions, manif
     async with opened(options, manifest_file=manifest_file) as cluster:
         home = namespace or cluster.choices.here
         try:
-            label = pods.labels(await cluster.api.read(f"/api/v1/namespaces/{home}") or {}).get(pods.INJECT_LABEL)
-            stored = StoredPod(await _pod(cluster, name, home), home, label)
+            stored = await _stored(cluster, name, home)
             profile, without = await _profile(cluster)
             known = NOTHING_KNOWN if profile is None else await surroundings_of(cluster, stored.facts, profile)
             return list(account(stored, profile, without, known))
@@ -63,6 +63,16 @@ async def _told(name: str, namespace: str | None, options: ClusterOptions, manif
             ) from None
         except UnreachableError as error:
             raise FloeConnectionError(f"The API server gives no answer: {error}.", remedy="Try `floe check`.") from None
+
+
+async def _stored(cluster: Cluster, name: str, home: str) -> StoredPod:
+    pod = await _pod(cluster, name, home)
+    namespace = Namespace(await cluster.api.read(f"/api/v1/namespaces/{home}") or {"metadata": {"name": home}})
+    try:
+        found = missed([pod], await missed_pods.surroundings_of(cluster, namespace))
+    except RefusedError:  # the webhook configuration, which only tells since when there is a webhook
+        found = []
+    return StoredPod(pod, home, namespace.word, found[0].verdict if found else None)
 
 
 async def _pod(cluster: Cluster, name: str, namespace: str) -> Document:
