@@ -82,6 +82,7 @@ async def _send_some(
             seen.findings.append(Finding(number, what))
         if seen.answers % every == 0:
             seen.resident_mib.append(resident_mib(process))
+            sys.stderr.write(f"{seen.answers:,} answers, {len(seen.findings)} wrong\n")
 
 
 def main() -> int:

@@ -70,7 +70,8 @@ def objection(uid: str, body: bytes, status: int, answer: bytes) -> str | None:
 def _objection_to_patch(body: bytes, patch: str) -> str | None:
     try:
         pod = orjson.loads(body)["request"]["object"]
-        jsonpatch.apply_patch(pod, orjson.loads(base64.b64decode(patch, validate=True)))
+        # In place: a copy goes down into a pod that is deeper than Python likes.
+        jsonpatch.apply_patch(pod, orjson.loads(base64.b64decode(patch, validate=True)), in_place=True)
     except (ValueError, KeyError, TypeError, jsonpatch.JsonPatchException, jsonpatch.JsonPointerException) as error:
         return f"the patch does not apply: {error}"
     return None

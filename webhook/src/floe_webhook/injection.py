@@ -62,7 +62,7 @@ def inject(facts: Facts, profile: Profile, *, path: Sequence[str] = ()) -> Injec
         before = _apply(facts.pod, removal(facts.pod, record))
         plan = _with_changes_of_others(build(replace(facts, pod=before), profile), facts.pod)
         nothing_to_do = plan.decision.outcome is Outcome.NONE or _apply(before, operations(plan)) == facts.pod
-    except (jsonpatch.JsonPatchException, jsonpatch.JsonPointerException, TypeError, ValueError, KeyError):
+    except _UNFIT:
         # Somebody has changed the record; what it says of the pod is not true any more.
         return Injection(_none(facts, Reason.INJECTED_OTHERWISE), "")
     if nothing_to_do:
@@ -71,6 +71,16 @@ def inject(facts: Facts, profile: Profile, *, path: Sequence[str] = ()) -> Injec
     if not same:
         plan = replace(plan, decision=replace(plan.decision, reasons=(*plan.decision.reasons, Reason.UPGRADED)))
     return Injection(plan, _patch(taken_out + texts(plan, path)))
+
+
+_UNFIT = (
+    jsonpatch.JsonPatchException,
+    jsonpatch.JsonPointerException,
+    TypeError,
+    ValueError,
+    KeyError,
+    RecursionError,  # a pod that is deeper than Python likes
+)
 
 
 def _with_changes_of_others(plan: Plan, pod: pods.Document) -> Plan:
