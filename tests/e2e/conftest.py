@@ -55,7 +55,9 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
     if os.geteuid() != 0:
         pytest.skip("a node makes networks, mounts and cgroups, which needs root")
     folder = tmp_path_factory.mktemp("node")
-    with start_node(folder, wait_seconds=NODE_WAIT_SECONDS, afterwards=_nothing_is_left) as running_node:
+    with start_node(
+        folder, kept=folder / "pods", wait_seconds=NODE_WAIT_SECONDS, afterwards=_nothing_is_left
+    ) as running_node:
         for archive in (images.base_archive(), images.archive_of("sidecar")):
             running_node.runtime.load(archive)
         yield running_node

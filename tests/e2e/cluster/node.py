@@ -57,11 +57,18 @@ class Node:
 
 
 @contextmanager
-def node(folder: Path, *, wait_seconds: float = 0.0, afterwards: Callable[[], None] = lambda: None) -> Iterator[Node]:
+def node(
+    folder: Path,
+    *,
+    kept: Path | None = None,
+    wait_seconds: float = 0.0,
+    afterwards: Callable[[], None] = lambda: None,
+) -> Iterator[Node]:
     """A cluster whose node is ready; nothing of it stays on the machine.
 
     Args:
-        folder: Takes logs (those of containers in `pods`), certificates and `kubeconfig`.
+        folder: Takes logs, certificates and `kubeconfig`.
+        kept: Takes the logs of all containers when it ends, also of those whose pods are gone; None keeps none.
         wait_seconds: How long to wait for another run's node to end.
         afterwards: Is called when everything has ended and been removed, before another run may start its node.
 
@@ -83,6 +90,8 @@ def node(folder: Path, *, wait_seconds: float = 0.0, afterwards: Callable[[], No
             )
         STATE.mkdir()
         parts.callback(remove_leftovers)
+        if kept is not None:
+            parts.enter_context(kept_logs(STATE / LOGS, kept))
         yield _start(folder, parts)
 
 
@@ -121,7 +130,6 @@ def remove_leftovers() -> None:
 def _start(folder: Path, parts: ExitStack) -> Node:
     authority = Authority.create(folder)
     parts.enter_context(kept_settings(KERNEL_SETTINGS))
-    parts.enter_context(kept_logs(STATE / LOGS, folder / "pods"))
     cni = parts.enter_context(network.node_network(folder))
     server = parts.enter_context(_api_server(folder, authority, parts.enter_context(etcd(folder))))
     identities = Identities(authority, server.url)
