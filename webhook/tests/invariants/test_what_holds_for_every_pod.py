@@ -123,9 +123,11 @@ def test_another_manifests_injection_is_left_as_it_is(pod: Pod) -> None:
 
 
 def with_foreign_sidecar(pod: Pod) -> Pod:
-    """What a service mesh would do: a container at the end, a native one in front, a volume."""
+    """What a service mesh would do: a container at the end, an init container in front, a volume, an annotation."""
     result = copy.deepcopy(pod)
     spec = result["spec"]
+    annotations = {"kubectl.kubernetes.io/default-container": spec["containers"][0]["name"]}
+    result["metadata"]["annotations"] = annotations | (result["metadata"].get("annotations") or {})
     proxy = {"name": "proxy", "image": "proxy:2", "env": [{"name": "MESH", "value": "on"}]}
     spec["containers"].append(proxy)
     spec["initContainers"] = [{"name": "proxy-init", "image": "proxy:2"}, *(spec.get("initContainers") or [])]
