@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, Protocol
+from typing import Any, ParamSpec, Protocol
 
 import orjson
 import structlog
@@ -60,6 +60,8 @@ _HTTP_STATUS = {Problem.TOO_LARGE: _TOO_LARGE, Problem.TOO_SLOW: _UNAVAILABLE, P
 
 _log = structlog.get_logger(__name__)
 
+Shown = ParamSpec("Shown")
+
 Witness = Callable[[Review, Injection], None]
 """Is shown each decision, dry runs included, after its answer is made; must neither block nor raise."""
 
@@ -80,7 +82,7 @@ class Webhook:
         surroundings: Asked for each admission; None if a pod's own document is all that is known.
         witness: Shown each decision.
         traces: Takes a span for each admission; None if nobody wants them.
-        failed: Shown each admission that was let through because deciding failed; must neither block nor raise.
+        failed: Shown each admission that was let through undecided; must neither block nor raise.
         more_details: What `/readyz` says besides; numbers and codes, as everybody in the cluster may read them.
     """
 
@@ -178,27 +180,34 @@ class Webhook:
                 injection = await self._looked_up(self.surroundings, request, admitted, namespace_label, arrived)
             answer = encode(uid, injection)
         except ReviewError as error:
-            return self._undecided(request, error.problem, error.uid)
+            return self._undecided(request, error.problem, error.uid, admitted)
         except Exception as error:  # noqa: BLE001 - the edge: whatever fails in here, the pod is admitted
             _log.error("admission failed", error=type(error).__name__, uid=uid, at=places(error))
-            if admitted is not None:
-                self.failed(admitted, Problem.INTERNAL_ERROR)
-            return self._undecided(request, Problem.INTERNAL_ERROR, uid)
+            return self._undecided(request, Problem.INTERNAL_ERROR, uid, admitted)
         if admitted.dry_run:
             self.metrics.dry_runs.inc()
         self.metrics.decided(injection, time.perf_counter() - started, len(answer))
-        self._tell(request, admitted, injection, arrived)
+        self._tell(self._show_decided, request, admitted, injection, arrived)
         return _json(answer)
 
-    def _tell(self, request: web.BaseRequest, admitted: Review, injection: Injection, arrived: float) -> None:
+    def _tell(self, show: Callable[Shown, None], *shown: Shown.args, **named: Shown.kwargs) -> None:
         try:
-            if self.witness is not None:
-                self.witness(admitted, injection)
-            if self.traces is not None:
-                self.traces.decided(request.headers, admitted, injection, seconds=time.perf_counter() - arrived)
-        except Exception as error:  # noqa: BLE001 - the edge: who looks on takes no decision away
+            show(*shown, **named)
+        except Exception as error:  # noqa: BLE001 - the edge: who looks on takes no answer away
             self.metrics.task_failures.labels(TELLING).inc()
             _log.error("telling of an admission failed", error=type(error).__name__, at=places(error))
+
+    def _show_decided(self, request: web.BaseRequest, admitted: Review, injection: Injection, arrived: float) -> None:
+        if self.witness is not None:
+            self.witness(admitted, injection)
+        if self.traces is not None:
+            self.traces.decided(request.headers, admitted, injection, seconds=time.perf_counter() - arrived)
+
+    def _show_undecided(self, request: web.BaseRequest, problem: Problem, admitted: Review | None) -> None:
+        if admitted is not None:
+            self.failed(admitted, problem)
+        if self.traces is not None:
+            self.traces.undecided(request.headers, problem)
 
     async def _looked_up(
         self,
@@ -270,10 +279,11 @@ class Webhook:
         allowed = _allowed_seconds(request.rel_url.query_string, self.answer_seconds)
         return allowed - (time.perf_counter() - arrived)
 
-    def _undecided(self, request: web.BaseRequest, problem: Problem, uid: str | None) -> web.Response:
+    def _undecided(
+        self, request: web.BaseRequest, problem: Problem, uid: str | None, admitted: Review | None
+    ) -> web.Response:
         self.metrics.undecided(problem, allowed=uid is not None)
-        if self.traces is not None:
-            self.traces.undecided(request.headers, problem)
+        self._tell(self._show_undecided, request, problem, admitted)
         if uid is not None:
             response = _json(encode_problem(uid, problem))
         else:

@@ -188,3 +188,17 @@ async def test_somebody_who_looks_on_and_fails_takes_no_injection_away(serving: 
     assert "patch" in found.json()["response"]
     assert await sample(serving, 'floe_webhook_task_failures_total{task="telling"}') == 1
     assert "hunter2" not in lines.getvalue()
+
+
+async def test_somebody_who_is_told_of_a_failure_and_fails_too_keeps_no_pod_waiting(serving: Serving) -> None:
+    def hear(*_: object) -> None:
+        raise ValueError("hunter2")
+
+    lines = io.StringIO()
+    configure_logging(stream=lines)
+    serving.webhook.failed = hear
+    serving.webhook.profile.profile = None  # type: ignore[assignment]  # a defect of ours
+    found = await serving.client.post("/mutate", json=admission_review(pod()))
+    assert found.json()["response"]["allowed"] is True
+    assert await sample(serving, 'floe_webhook_task_failures_total{task="telling"}') == 1
+    assert "hunter2" not in lines.getvalue()

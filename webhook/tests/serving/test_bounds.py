@@ -87,6 +87,25 @@ async def test_a_cluster_that_answers_too_late_lets_the_pod_go_as_it_is(serving:
 
 
 @pytest.mark.parametrize(
+    ("bound", "problem"),
+    [
+        pytest.param({"answer_seconds": 0.05}, Problem.TOO_SLOW, id="too slow"),
+        pytest.param({"max_waiting": 0}, Problem.TOO_BUSY, id="too busy"),
+    ],
+)
+async def test_whose_pod_goes_as_it_is_for_want_of_time_is_told(
+    serving: Serving, bound: dict[str, float], problem: Problem
+) -> None:
+    told: list[tuple[str, Problem]] = []
+    serving.webhook.surroundings = Slow()
+    serving.webhook.failed = lambda admitted, because: told.append((admitted.uid, because))
+    for name, value in bound.items():
+        setattr(serving.webhook, name, value)
+    await serving.client.post("/mutate", content=REVIEW, headers={"Content-Type": "application/json"})
+    assert told == [(UID, problem)]
+
+
+@pytest.mark.parametrize(
     ("query", "seconds"),
     [
         ("", 4),
