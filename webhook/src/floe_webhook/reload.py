@@ -15,6 +15,7 @@ from floe_core.errors import FloeError
 from floe_core.manifest import load_manifest
 from floe_core.plugin_interfaces.metadata import PluginKind
 from floe_core.plugin_interfaces.registry import PluginRegistry
+from floe_webhook.failures import places
 from floe_webhook.metrics import Metrics
 from floe_webhook.profile import Profile, compile_profile
 
@@ -82,6 +83,9 @@ class CurrentProfile:
             profile = self.read(self.file)
         except FloeError as error:
             self._refuse(str(error))
+            return False
+        except Exception as error:  # noqa: BLE001 - the edge of a reload: a plugin or a parser may raise anything
+            self._refuse(f"Reading the manifest failed: {type(error).__name__} at {places(error)[-1]}.")
             return False
         self.profile, self.error = profile, None
         self._in_force()

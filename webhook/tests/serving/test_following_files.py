@@ -23,6 +23,8 @@ def read(file: Path) -> Profile:
     text = file.read_text()
     if text == "bad":
         raise ConfigurationError("The manifest is bad.", remedy="Mend it.")
+    if text == "surprising":
+        raise KeyError("hunter2")  # a plugin's defect, for one
     return OTHER if text == "other" else PROFILE
 
 
@@ -51,7 +53,14 @@ async def test_a_changed_manifest_comes_into_force_as_a_whole(serving: Serving) 
 
 
 @pytest.mark.requirement("HOUSE-8", "FP-29", "HOUSE-12")
-@pytest.mark.parametrize("break_it", [lambda file: file.write_text("bad"), lambda file: file.unlink()])
+@pytest.mark.parametrize(
+    "break_it",
+    [
+        pytest.param(lambda file: file.write_text("bad"), id="bad"),
+        pytest.param(lambda file: file.write_text("surprising"), id="an error that nobody expected"),
+        pytest.param(lambda file: file.unlink(), id="gone"),
+    ],
+)
 async def test_a_bad_manifest_leaves_the_last_good_one_and_is_told(
     serving: Serving, break_it: Callable[[Path], None]
 ) -> None:
@@ -61,6 +70,7 @@ async def test_a_bad_manifest_leaves_the_last_good_one_and_is_told(
     assert found.status_code == 200
     assert found.json()["profile"] == PROFILE.identity
     assert found.json()["manifest_error"]
+    assert "hunter2" not in found.text
     assert "floe_webhook_manifest_valid 0.0" in (await serving.client.get("/metrics")).text
     serving.manifest.write_text("first again")
     assert serving.webhook.profile.refresh() is True
