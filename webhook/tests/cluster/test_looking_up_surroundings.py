@@ -20,6 +20,7 @@ from floe_webhook.lookups import Lookup, LookupSettings
 from floe_webhook.reasons import Reason
 from webhook.tests.builders import PROFILE, Pod, container, pod
 from webhook.tests.cluster.api_server import StandIn, client, stand_in
+from webhook.tests.waiting import until
 
 pytestmark = pytest.mark.requirement("HOUSE-3")
 
@@ -146,6 +147,17 @@ async def test_a_first_look_that_does_not_end_is_waited_for_within_the_budget() 
         assert (await found.injection(pod())).plan.decision.outcome is Outcome.FULL
 
 
+async def test_what_a_pod_needs_is_asked_for_while_it_waits_for_the_first_look() -> None:
+    looked = asyncio.Event()
+    async with cluster(Lookup.QUOTAS, first_looks=[looked]) as found:
+        found.server.answers |= {QUOTAS: [(200, quota("100m"))], RANGES: [(200, EMPTY)]}
+        waiting = asyncio.ensure_future(found.injection(asking_for("100m")))
+        await until(lambda: found.asked() == [RANGES, QUOTAS], "asked", seconds=10)
+        assert not waiting.done()
+        looked.set()
+        assert (await waiting).plan.decision.reasons == (Reason.QUOTA_EXCEEDED,)
+
+
 async def test_what_is_not_switched_on_is_not_asked_for() -> None:
     async with cluster() as found:
         injection = await found.injection(taking({"configMapRef": {"name": "settings"}}))
@@ -206,9 +218,9 @@ async def test_an_api_server_that_never_answers_costs_one_budget_and_no_pod_its_
         began = loop.time()
         injection = await found.injection(document)
         assert 0.1 <= loop.time() - began < 5
-        asked = found.asked()
+        late = [found.counted(lookup, "late") for lookup in Lookup]
         again = await found.injection(document)
-        assert found.asked() == asked  # nor does the next pod wait
+        assert [found.counted(lookup, "late") for lookup in Lookup] == late  # nor does the next pod wait
     assert injection.patch == again.patch
     assert injection.plan.decision.outcome is Outcome.FULL
     assert set(injection.plan.decision.reasons) == {Reason.LIMITS_UNSEEN, Reason.ENV_FROM_UNSEEN}

@@ -123,13 +123,14 @@ class ClusterSurroundings:
 
     async def of(self, facts: Facts, profile: Profile) -> Surroundings:
         """What is known of a pod's surroundings by the end of the budget."""
-        if self._first_looks:
-            await self._wait_for_first_looks()
+        # Before the first look these are guesses, and what may be needed is asked for meanwhile: one budget for both.
         native, starts = self._native_sidecars(), self._sidecar_starts(facts.namespace)
         needs = needs_of(facts, profile, self._settings.enabled, with_sidecar=native and starts)
+        await self._ask(needs)
+        # Only against the sidecar: for one that was not thought of, no limits were asked for.
+        native, starts = native and self._native_sidecars(), starts and self._sidecar_starts(facts.namespace)
         if not needs:
             return NOTHING_KNOWN if native and starts else Surroundings(native, starts)
-        await self._ask(needs)
         known = {
             source: answer.keys
             for source, reference in needs.sources.items()
@@ -151,14 +152,10 @@ class ClusterSurroundings:
             owner=self._owners.last(needs.owner) if needs.owner else None,
         )
 
-    async def _wait_for_first_looks(self) -> None:
+    async def _first_looks_over(self) -> None:
         """A replica that has just begun knows nothing yet, and its first pod is as dear as any other."""
-        try:
-            async with asyncio.timeout(self._settings.budget_seconds):
-                for looked in self._first_looks:
-                    await looked.wait()
-        except TimeoutError:
-            return
+        for looked in self._first_looks:
+            await looked.wait()
         self._first_looks = []
 
     async def _ask(self, needs: Needs) -> None:
@@ -178,6 +175,8 @@ class ClusterSurroundings:
                 raise failure
 
     def _unknown(self, needs: Needs) -> Iterator[Awaitable[Any]]:
+        if self._first_looks:
+            yield self._first_looks_over()
         if needs.limits_of is not None and self._limits.known(needs.limits_of) is None:
             yield self._limits.get(needs.limits_of)
         for lookup, references in ((Lookup.ENV_FROM, needs.sources), (Lookup.SECRETS, needs.credentials)):
