@@ -29,7 +29,6 @@ ALL = [COMPLETE, *sorted((EXAMPLES / "manifests").glob("*.yaml"))]
 
 # What a complete manifest leaves out: nothing is installed for it, or it excludes a key that is shown.
 LEFT_OUT = {
-    "plugins.quality",
     "plugins.orchestrator",
     "plugins.*.version",
     "plugins.*.connection_secret_ref",
