@@ -66,9 +66,10 @@ FEATURES: Mapping[str, tuple[str, Callable[[Objects], list[Right]]]] = {
     "--lookup=owners": ("rbac.owners", lambda _: [Right("get", "replicasets.apps"), Right("get", "jobs.batch")]),
     "--follow=events": (
         "rbac.events",
-        lambda _: [
+        lambda objects: [
             *(Right(verb, "events") for verb in ("create", "patch")),
-            *(Right("get", owner) for owner in ("replicasets.apps", "deployments.apps", "jobs.batch")),
+            *(Right("get", owner) for owner in ("replicasets.apps", "jobs.batch")),
+            Right("get", "deployments.apps", objects.own, objects.names.webhook),
         ],
     ),
     "--follow=missed-pods": (
