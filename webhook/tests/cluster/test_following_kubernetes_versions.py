@@ -62,6 +62,7 @@ async def test_a_new_cluster_keeps_native_sidecars_and_nothing_is_assumed() -> N
         pytest.param(NODES, (403, {"reason": "Forbidden"}), True, id="nodes that may not be listed"),
         pytest.param(NODES, (200, table()), True, id="no node yet"),
         pytest.param(NODES, (200, {"rows": [{"cells": ["v1.2"]}]}), True, id="a table without versions"),
+        pytest.param(NODES, (200, table("v1." + "9" * 5000)), True, id="a kubelet with a strange version"),
         pytest.param("/version", (503, {}), True, id="no answer"),
     ],
 )
@@ -102,6 +103,14 @@ async def test_what_is_not_answered_keeps_its_last_answer_and_what_never_was_is_
         for of in ("api_server", "oldest_kubelet", "keeps_native_sidecars")
     }
     assert unknown == {"api_server": 0, "oldest_kubelet": 0, "keeps_native_sidecars": 1}
+
+
+async def test_a_first_look_that_fails_is_over_all_the_same() -> None:
+    async with followed() as (_, versions):
+        versions._oldest_kubelet = None  # type: ignore[assignment,method-assign]  # a defect of ours
+        with pytest.raises(TypeError):
+            await versions.look()
+        assert versions.looked.is_set(), "every admission would wait for it"
 
 
 async def test_an_answer_is_waited_for_less_long_than_the_next_version() -> None:

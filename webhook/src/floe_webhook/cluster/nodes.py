@@ -33,7 +33,7 @@ AGAIN_SECONDS = 10.0
 """Until the next look after one without an answer; a refusal is an answer."""
 
 _NATIVE_SIDECARS = (1, 29)
-_VERSION = re.compile(r"v?(\d+)\.(\d+)")
+_VERSION = re.compile(r"v?(\d{1,9})\.(\d{1,9})")  # a node says its own; int() refuses thousands of digits
 
 _log = structlog.get_logger(__name__)
 
@@ -120,16 +120,18 @@ class KubernetesVersions:
         """Looks once; what is not answered keeps its last answer."""
         last = self.versions
         self._answered = True
-        self._take(
-            Versions(
-                await self._asked(self._api_server, last.api_server),
-                self._told or await self._asked(self._oldest_kubelet, last.oldest_kubelet),
-                await self._asked(self._keeps_the_field, last.keeps_the_field),
+        try:
+            self._take(
+                Versions(
+                    await self._asked(self._api_server, last.api_server),
+                    self._told or await self._asked(self._oldest_kubelet, last.oldest_kubelet),
+                    await self._asked(self._keeps_the_field, last.keeps_the_field),
+                )
             )
-        )
+        finally:
+            self.looked.set()  # whatever it found: admissions wait for it
         if self.versions != last:
             _log.info("kubernetes versions", **self.details())
-        self.looked.set()
         return self.versions
 
     def details(self) -> Mapping[str, object]:
