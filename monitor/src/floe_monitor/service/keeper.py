@@ -5,7 +5,8 @@ its contracts back, and they go on within a `round`. While the database is away 
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from uuid import UUID, uuid4
@@ -15,7 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from floe_monitor.service.roster import Roster
-from floe_monitor.store.leases import Share, give_back, hold, release
+from floe_monitor.store.leases import Share, give_back, hold, release, renew
 
 _log = structlog.get_logger(__name__)
 _DRAIN = timedelta(seconds=5)
@@ -39,20 +40,45 @@ class Keeper:
     round: timedelta = timedelta(seconds=5)
     replica: UUID = field(default_factory=uuid4)
     share: Share = field(default_factory=lambda: Share({}, 0))
+    _turn: asyncio.Lock = field(default_factory=asyncio.Lock, init=False, repr=False)
 
     async def once(self) -> None:
-        """One round.
+        """One round; one that is asked for meanwhile waits for its end.
 
         Raises:
             SQLAlchemyError, OSError: The store is away.
         """
-        self.share = await hold(self.engine, self.replica, self.lease)
-        await self.roster.hold(self.share.fences)
-        if self.share.excess:
-            chosen = await self.roster.let_go(self.share.excess)
-            # Whoever takes them begins with what is stored; until all of it is they stay here.
-            if await self.stored(_DRAIN):
-                await give_back(self.engine, self.replica, chosen)
+        async with self._turn:
+            self.share = await hold(self.engine, self.replica, self.lease)
+            await self.roster.hold(self.share.fences)
+            if self.share.excess:
+                await self._hand_over(self.share.excess)
+
+    async def _hand_over(self, number: int) -> None:
+        async with self._renewing():
+            chosen = await self.roster.let_go(number)
+            are_stored = await self.stored(_DRAIN)
+        # Whoever takes them begins with what is stored; until all of it is they stay here.
+        if are_stored:
+            await give_back(self.engine, self.replica, chosen)
+
+    @asynccontextmanager
+    async def _renewing(self) -> AsyncIterator[None]:
+        """Renews beside: a run that is waited for may take longer than a lease."""
+        renewals = asyncio.create_task(self._renew(), name="renewals")
+        try:
+            yield
+        finally:
+            renewals.cancel()
+            await asyncio.wait([renewals])
+
+    async def _renew(self) -> None:
+        while True:
+            await asyncio.sleep(self.round.total_seconds())
+            try:
+                await renew(self.engine, self.replica, self.lease)
+            except (SQLAlchemyError, OSError) as error:
+                _log.warning("leases.not_renewed", reason=type(error).__name__)
 
     async def run(self) -> None:
         """Rounds until cancelled."""

@@ -7,6 +7,7 @@
 | gone, or another replica's | end after the run that goes on | end | stays; an open episode goes on if it comes back |
 """
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
@@ -65,6 +66,8 @@ class Roster:
         self._fences: Mapping[str, int] = {}
         self._held: dict[ContractId, int] = {}
         self._targets: dict[str, Target] = {}
+        # Following waits for the store in between; what is wanted must not change meanwhile.
+        self._following = asyncio.Lock()
 
     async def take(self, contracts: Sequence[Contract]) -> None:
         """Knows these contracts and no others; may be called again when it failed half way.
@@ -75,8 +78,9 @@ class Roster:
         if not contracts:
             _log.info("contracts.none")
         await register(self._engine, contracts, datetime.now(UTC))
-        self._known = {contract.id: contract for contract in contracts}
-        await self._follow()
+        async with self._following:
+            self._known = {contract.id: contract for contract in contracts}
+            await self._follow()
 
     async def hold(self, fences: Mapping[str, int]) -> None:
         """Watches those of the known contracts that this replica holds, by `name:version`, and no others.
@@ -84,15 +88,22 @@ class Roster:
         Raises:
             SQLAlchemyError, OSError: The store is away.
         """
-        self._fences = fences
-        await self._follow()
+        async with self._following:
+            self._fences = fences
+            self._targets = {
+                key: target
+                for key, target in self._targets.items()
+                if fences.get(str(target.contract.id)) == target.fence
+            }
+            await self._follow()
 
     async def let_go(self, number: int) -> tuple[ContractId, ...]:
         """Ends the checks of so many contracts, so that another replica may take them; waits for runs that go on."""
-        chosen = tuple(sorted(self._contracts))[-number:] if number else ()
-        self._fences = {key: fence for key, fence in self._fences.items() if key not in set(map(str, chosen))}
-        for contract in chosen:
-            self._forget(contract)
+        async with self._following:
+            chosen = tuple(sorted(self._contracts))[-number:] if number else ()
+            self._fences = {key: fence for key, fence in self._fences.items() if key not in set(map(str, chosen))}
+            for contract in chosen:
+                self._forget(contract)
         await self._schedule.until_idle(key_of(contract, watch.check.type) for contract in chosen for watch in WATCHES)
         return chosen
 
@@ -112,8 +123,8 @@ class Roster:
             self._held[contract.id] = fence
 
     def _forget(self, contract: ContractId) -> None:
-        for watch in WATCHES:
-            self._end(key_of(contract, watch.check.type))
+        # What is remembered stays as long as the lease does: it may not be stored yet when the contract comes back.
+        self._schedule.remove(key_of(contract, watch.check.type) for watch in WATCHES)
         self._metrics.forget(str(contract))
         del self._contracts[contract]
         self._held.pop(contract, None)
@@ -134,7 +145,7 @@ class Roster:
         key = key_of(contract.id, watch.check.type)
         last_run = None
         if key in self._targets and self._targets[key].fence == fence:
-            # A changed contract: what is remembered may not be stored yet.
+            # A changed contract, or one that comes back: what is remembered may not be stored yet.
             memory = self._targets[key].memory
         else:
             counted = timedelta(hours=self._monitoring.severity_thresholds.critical_window_hours)

@@ -48,9 +48,8 @@ async def hold(engine: AsyncEngine, replica: UUID, lease: timedelta) -> Share:
     async with engine.begin() as connection:
         replicas = await _alive(connection, replica, lease)
         await _make_missing(connection)
-        until = func.now() + lease
         mine = LeaseRow.holder == replica
-        await connection.execute(update(LeaseRow).where(mine, _IS_WATCHED).values(expires_at=until))
+        await _prolong(connection, replica, lease)
         await connection.execute(update(LeaseRow).where(mine, ~_IS_WATCHED).values(holder=None, expires_at=func.now()))
         held = await _count(connection, mine)
         share = -(-await _count(connection, _IS_WATCHED) // replicas)  # rounded up, so that none is left over
@@ -60,6 +59,13 @@ async def hold(engine: AsyncEngine, replica: UUID, lease: timedelta) -> Share:
         return Share(
             {f"{name}:{version}": fence for name, version, fence in rows}, replicas, excess=max(0, held - share)
         )
+
+
+async def renew(engine: AsyncEngine, replica: UUID, lease: timedelta) -> None:
+    """Says that a replica is alive and goes on with what it holds; takes nothing and gives nothing back."""
+    async with engine.begin() as connection:
+        await _alive(connection, replica, lease)
+        await _prolong(connection, replica, lease)
 
 
 async def give_back(engine: AsyncEngine, replica: UUID, contracts: Collection[ContractId]) -> None:
@@ -110,6 +116,11 @@ async def _alive(connection: AsyncConnection, replica: UUID, lease: timedelta) -
     await connection.execute(delete(ReplicaRow).where(ReplicaRow.alive_until < func.now() - lease))
     alive = select(func.count()).select_from(ReplicaRow).where(ReplicaRow.alive_until > func.now())
     return (await connection.execute(alive)).scalar_one()
+
+
+async def _prolong(connection: AsyncConnection, replica: UUID, lease: timedelta) -> None:
+    mine = update(LeaseRow).where(LeaseRow.holder == replica, _IS_WATCHED)
+    await connection.execute(mine.values(expires_at=func.now() + lease))
 
 
 async def _make_missing(connection: AsyncConnection) -> None:
