@@ -88,10 +88,12 @@ def measured(result: QualityCheckResult) -> object:
         (rule("missingValues", "amount"), 1),
         (rule("invalidValues", "state", valid_values=("paid", "open")), 1),
         (rule("invalidValues", "id", valid_values=(1,)), 2),
+        (rule("invalidValues", "id", valid_values=(0, 1, "none")), 2),
         (rule("invalidValues", "email", pattern="^[a-z]@"), 1),
         (rule("duplicateValues", "id"), 1),
         (rule("duplicateValues", columns=("id", "amount")), 0),
         (rule("sql", query="SELECT COUNT(*) FROM {object} WHERE amount > 5"), 2),
+        (rule("sql", query="SELECT COUNT(*) FROM {object} WHERE regexp_matches(state, '^[a-z]{4}$')"), 3),
         (rule("sql", "amount", query="SELECT SUM(${property}) FROM ${table};"), 19),
         (rule("nullValues", "email", unit="percent"), 25),
     ],
@@ -126,6 +128,8 @@ def test_one_bad_rule_costs_itself_only(orders: Asked) -> None:
         "SELECT 1; SELECT 2",
         "WITH gone AS (DELETE FROM orders RETURNING 1) SELECT COUNT(*) FROM gone",
         "SELECT (((",
+        "SELECT id FROM {object} LIMIT 1 FOR UPDATE",
+        "SELECT id INTO copied FROM {object}",
         "SELECT COUNT(*) FROM {warehouse}",
         "SELECT COUNT({property}) FROM {object}",
     ],
@@ -192,6 +196,22 @@ def test_an_incomplete_rule_is_told_and_the_others_are_counted(orders: Asked, gi
     broken, whole = run(orders, given, rule("rowCount", operator="mustBe", bound=(4,)))
     assert broken.error_message
     assert whole.passed
+
+
+@pytest.mark.parametrize(
+    ("valid", "literals"),
+    [((0, 1, 2), "0, 1, 2"), ((True, False), "TRUE, FALSE"), ((1, "a"), "'1', 'a'"), ((True, "a"), "'true', 'a'")],
+)
+def test_numbers_stay_numbers_and_booleans_booleans(orders: Asked, valid: tuple[object, ...], literals: str) -> None:
+    run(orders, rule("invalidValues", "id", valid_values=valid))
+    assert f"({literals})" in orders.queries[0]
+
+
+def test_a_rule_of_the_same_name_as_a_refused_one_is_counted(orders: Asked) -> None:
+    connection = {"query": orders, "dialect": "duckdb", "table": ["orders"]}
+    given = [{"metric": "mood", "name": "rows"}, rule("rowCount") | {"name": "rows"}]
+    refused, counted = OdcsQualityPlugin().validate_expectations("orders", given, connection)
+    assert (refused.error_message is None, measured(counted)) == (False, 4)
 
 
 def test_a_source_that_is_gone_is_not_a_broken_rule() -> None:

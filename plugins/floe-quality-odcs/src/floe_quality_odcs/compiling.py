@@ -15,10 +15,14 @@ from sqlglot.errors import SqlglotError
 from floe_core.errors import ConfigurationError
 from floe_quality_odcs.rules import Metric, Rule, Value
 
-_PLACEHOLDER = re.compile(r"\$?\{\s*(\w+)\s*\}")
+# A word, so that a pattern's quantifier, `{4}`, stays what it is.
+_PLACEHOLDER = re.compile(r"\$?\{\s*([^\W\d]\w*)\s*\}")
 _TABLE_WORDS = frozenset({"object", "table", "model", "schema"})
 _COLUMN_WORDS = frozenset({"property", "column", "field"})
-_WRITES = (exp.Insert, exp.Update, exp.Delete, exp.Merge, exp.Create, exp.Drop, exp.Alter, exp.Command, exp.Into)
+_WRITES = (
+    exp.Insert, exp.Update, exp.Delete, exp.Merge, exp.Create, exp.Drop, exp.Alter, exp.Command, exp.Into,
+    exp.Lock,  # FOR UPDATE holds up those who write
+)  # fmt: skip
 
 
 def statement(rules: Sequence[Rule], table: Sequence[str], dialect: str) -> str:

@@ -126,19 +126,19 @@ class OdcsQualityPlugin(QualityPlugin):
 
     def _results(self, suite: QualitySuite, connection: _Connection, begin: float) -> list[QualityCheckResult]:
         compiled: list[_Compiled] = []
-        refused: dict[str, QualityCheckResult] = {}
+        refused: dict[int, QualityCheckResult] = {}
         checks = [check for check in suite.checks if check.enabled]
-        for check in checks:
+        for index, check in enumerate(checks):
             try:
                 rule = Rule.model_validate(check.parameters)
                 statement([rule], connection.table, connection.dialect)
                 compiled.append(_Compiled(check, rule))
             except pydantic.ValidationError as error:
-                refused[check.name] = _refused(check, error.errors(include_url=False, include_input=False)[0]["msg"])
+                refused[index] = _refused(check, error.errors(include_url=False, include_input=False)[0]["msg"])
             except ConfigurationError as error:
-                refused[check.name] = _refused(check, f"{error.what} {error.remedy or ''}".strip())
+                refused[index] = _refused(check, f"{error.what} {error.remedy or ''}".strip())
         measured = iter(self._measured(compiled, connection, begin, suite.timeout_seconds) if compiled else [])
-        return [refused[check.name] if check.name in refused else next(measured) for check in checks]
+        return [refused[index] if index in refused else next(measured) for index in range(len(checks))]
 
     def _measured(
         self, compiled: Sequence[_Compiled], connection: _Connection, begin: float, timeout_seconds: float

@@ -17,10 +17,10 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, model_validator
 
-Number = Decimal | bool
-Value = str | bool | Decimal | None
+# Strict, or 0 and 1 would be read as false and true.
+Value = str | StrictBool | Decimal | None
 
 
 class Metric(StrEnum):
