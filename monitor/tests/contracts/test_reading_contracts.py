@@ -63,6 +63,20 @@ def test_a_contract_without_domain_and_product_still_has_an_identity() -> None:
     assert str(read(text).id) == "default.default/orders:v1"
 
 
+@pytest.mark.parametrize(
+    ("given", "found"),
+    [
+        ("id: " + "o" * 300, "Domain, data product and id are 316 characters together."),
+        ('version: "1.' + "0" * 60 + '"', "The version is 62 characters long."),
+        ('version: "1.0\\0"', "The version holds a space, a colon, a slash or a character outside ASCII."),
+    ],
+)
+def test_an_identity_that_could_not_be_kept_is_a_problem_of_its_contract(given: str, found: str) -> None:
+    key = given.partition(":")[0]
+    text = "\n".join(given if line.startswith(f"{key}:") else line for line in HEAD.splitlines())
+    assert [problem.what for problem in problems_of(text + "\n")] == [found]
+
+
 @pytest.mark.parametrize("name", ["freshness", "Latency", "ly"])
 def test_freshness_and_latency_both_bound_the_age(name: str) -> None:
     promise = read(HEAD + TABLE + sla(f"property: {name}, value: 4, unit: h, element: orders.updated_at")).freshness[0]

@@ -14,7 +14,15 @@ from floe_monitor.checks.model import CheckStatus, Finding, Outcome, Verdict
 from floe_monitor.service.memory import Memory
 from floe_monitor.store.history import past_state
 from floe_monitor.store.results import active_contracts, record, register
-from floe_monitor.store.tables import CheckResult, EpisodeRow, OutboxRow, SlaStatus, Table, Violation
+from floe_monitor.store.tables import (
+    CheckResult,
+    EpisodeRow,
+    OutboxRow,
+    RegisteredContract,
+    SlaStatus,
+    Table,
+    Violation,
+)
 from monitor.tests.builders import HOUR, MINUTE, NOW, SECOND, check_run, contract, outcome
 
 pytestmark = pytest.mark.requirement("FR-002", "FR-004", "HOUSE-10")
@@ -42,6 +50,26 @@ async def test_a_breach_leaves_result_violation_episode_alert_and_state(engine: 
     assert (episode["element"], episode["severity"], episode["closed_at"]) == ("orders.updated_at", "error", None)
     assert (alert["episode_id"], alert["channel"], alert["sent_at"]) == (episode["id"], "hook", None)
     assert (state["current_value"], state["threshold"], state["consecutive_failures"]) == (10_800.0, 7200.0, 1)
+
+
+@pytest.mark.parametrize(
+    ("value", "stored"),
+    [
+        (float("nan"), "nan"),
+        (float("-inf"), "-inf"),
+        ("a\ud800b", "a?b"),
+        ("a\x00b", "ab"),
+        ({"\x00k": [1.5]}, {"k": [1.5]}),
+    ],
+)
+async def test_what_jsonb_refuses_in_one_contract_holds_up_none(
+    engine: AsyncEngine, value: object, stored: object
+) -> None:
+    odd = replace(contract(name="odd"), document={"customProperties": value})
+    await register(engine, [odd, contract(name="other")], NOW)
+    kept = {row["contract_name"]: row["contract_data"] for row in await rows(engine, RegisteredContract)}
+    assert kept[odd.id.name] == {"customProperties": stored}
+    assert len(kept) == 2
 
 
 async def test_storing_a_run_again_changes_nothing(engine: AsyncEngine) -> None:

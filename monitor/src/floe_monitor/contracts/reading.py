@@ -31,6 +31,8 @@ from floe_monitor.contracts.quality import quality_rules, unchecked
 from floe_monitor.contracts.schema import remarks_on, table_of
 
 _API_VERSION = re.compile(r"v3\.[012]\.\d+")
+# What the store keeps of a contract's identity.
+_LONGEST_NAME, _LONGEST_VERSION = 255, 50
 _REQUIRED = ("apiVersion", "kind", "id", "version", "status")
 # ODCS names `latency` and its short form; `freshness` is what tools and people write. Both bound the age of the data.
 _FRESHNESS = frozenset({"freshness", "latency", "ly"})
@@ -80,7 +82,7 @@ class _Reader:
         tables = tuple(self._tables())
         promises = self._freshness(tables)
         return Contract(
-            id=ContractId.of(self._odcs.domain, self._odcs.dataProduct, self._odcs.id or "", self._odcs.version or ""),
+            id=self._id(),
             tables=tables,
             freshness=tuple(_strictest(promises)),
             availability=self._availability(),
@@ -107,8 +109,20 @@ class _Reader:
             )
         if self._odcs.kind and self._odcs.kind != "DataContract":
             self._report(("kind",), f"The kind is {self._odcs.kind}.", "A contract's is DataContract.")
-        if self._odcs.version and re.search(r"[\s:/]", self._odcs.version):
-            self._report(("version",), "The version holds a space, a colon or a slash.", "Write one such as 1.0.0.")
+        if self._odcs.version and re.search(r"[^!-~]|[:/]", self._odcs.version):
+            what = "The version holds a space, a colon, a slash or a character outside ASCII."
+            self._report(("version",), what, "Write one such as 1.0.0.")
+
+    def _id(self) -> ContractId:
+        odcs = self._odcs
+        found = ContractId.of(odcs.domain, odcs.dataProduct, odcs.id or "", odcs.version or "")
+        if len(found.name) > _LONGEST_NAME:
+            what = f"Domain, data product and id are {len(found.name)} characters together."
+            self._report(("id",), what, f"Shorten them to {_LONGEST_NAME} in all.")
+        if len(found.version) > _LONGEST_VERSION:
+            what = f"The version is {len(found.version)} characters long."
+            self._report(("version",), what, f"Shorten it to {_LONGEST_VERSION}.")
+        return found
 
     def _tables(self) -> Iterator[ContractTable]:
         server = self._server()

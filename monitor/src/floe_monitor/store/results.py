@@ -1,5 +1,6 @@
 """Writes runs of checks: result, violations, episodes, outbox and SLA state of a run in one transaction."""
 
+import math
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
@@ -35,7 +36,7 @@ async def register(engine: AsyncEngine, contracts: Sequence[Contract], now: date
             statement = upsert(RegisteredContract).values(
                 contract_name=contract.id.name,
                 contract_version=contract.id.version,
-                contract_data=without_nul(contract.document),
+                contract_data=storable(contract.document),
                 registered_at=now,
                 active=True,
             )
@@ -94,7 +95,7 @@ def _result_row(run: CheckRun) -> dict[str, Any]:
         "planned_at": run.planned_at,
         "checked_at": run.checked_at,
         "duration_seconds": run.duration.total_seconds(),
-        "details": without_nul(_details(run)),
+        "details": storable(_details(run)),
     }
 
 
@@ -138,9 +139,9 @@ async def _open_episode(connection: AsyncConnection, run: CheckRun, step: Step) 
             id=episode.id,
             **_identity(run),
             check_type=run.check.value,
-            element=without_nul(episode.element or ""),
+            element=storable(episode.element or ""),
             severity=episode.severity.value,
-            message=without_nul(episode.message),
+            message=storable(episode.message),
             opened_at=episode.opened_at,
             broken_at=episode.broken_at,
         )
@@ -154,7 +155,7 @@ async def _change_episode(connection: AsyncConnection, run: CheckRun, step: Step
     episode = step.episode
     values: dict[str, Any] = {
         "severity": episode.severity.value,
-        "message": without_nul(episode.message),
+        "message": storable(episode.message),
         "broken_at": episode.broken_at,
         "closed_at": episode.closed_at,
     }
@@ -170,7 +171,7 @@ def _violation_rows(run: CheckRun) -> Iterator[dict[str, Any]]:
     episodes = {step.episode.element: step.episode.id for step in run.steps}
     for outcome in run.verdict.outcomes:
         if (finding := outcome.finding) is not None:
-            yield without_nul(
+            yield storable(
                 {
                     "id": uuid4(),
                     **_identity(run),
@@ -195,7 +196,7 @@ def _alert_row(run: CheckRun, alert: Alert) -> dict[str, Any]:
         "position": alert.position,
         "channel": alert.channel,
         "kind": alert.event.kind.value,
-        "event": without_nul(alert.event.model_dump(mode="json")),
+        "event": storable(alert.event.model_dump(mode="json")),
         "created_at": run.checked_at,
         "due_at": run.checked_at,
         "attempts": 0,
@@ -208,7 +209,7 @@ async def _store_field_ids(connection: AsyncConnection, runs: Sequence[CheckRun]
         if run.verdict.learned is None:
             continue
         statement = upsert(FieldIdsRow).values(
-            **_identity(run), tables=without_nul(run.verdict.learned.document()), learned_at=run.checked_at
+            **_identity(run), tables=storable(run.verdict.learned.document()), learned_at=run.checked_at
         )
         new = statement.excluded
         await connection.execute(
@@ -247,7 +248,7 @@ def _sla_rows(run: CheckRun) -> Iterator[dict[str, Any]]:
         yield {
             **_identity(run),
             "check_type": run.check.value,
-            "element": without_nul(outcome.element or ""),
+            "element": storable(outcome.element or ""),
             "status": outcome.status.value,
             "current_value": outcome.measure,
             "threshold": outcome.threshold,
@@ -256,14 +257,16 @@ def _sla_rows(run: CheckRun) -> Iterator[dict[str, Any]]:
         }
 
 
-def without_nul(value: Any) -> Any:
-    """The document without NUL characters, which PostgreSQL's jsonb refuses."""
+def storable(value: Any) -> Any:
+    """The document without what PostgreSQL's text and jsonb refuse: NUL, lone surrogates, numbers that are none."""
     if isinstance(value, str):
-        return value.replace("\x00", "")
+        return value.replace("\x00", "").encode(errors="replace").decode()
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
     if isinstance(value, dict):
-        return {without_nul(key): without_nul(entry) for key, entry in value.items()}
+        return {storable(key): storable(entry) for key, entry in value.items()}
     if isinstance(value, (list, tuple)):
-        return [without_nul(entry) for entry in value]
+        return [storable(entry) for entry in value]
     return value
 
 
