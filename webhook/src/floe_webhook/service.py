@@ -11,7 +11,7 @@ import contextlib
 import gc
 import os
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from functools import partial
 
 import aiohttp
@@ -29,7 +29,7 @@ from floe_webhook.cluster.api import KubernetesApi, in_cluster
 from floe_webhook.cluster.ownership import OwnedCreation
 from floe_webhook.connections import Listener, reachable
 from floe_webhook.failures import reason_of
-from floe_webhook.leading import ended, keep_running, lead
+from floe_webhook.leading import Duty, ended, keep_running, lead
 from floe_webhook.metrics import Metrics
 from floe_webhook.reload import CurrentProfile, follow, read_profile
 from floe_webhook.server import TELLING, Webhook
@@ -65,8 +65,7 @@ async def serve(arguments: Arguments) -> None:
             "certificate": certificate.run,
             **{name: follower.run for name, follower in assembly.followers.items()},
         }
-        leading = _leading(election, assembly, metrics)
-        for task in (*followed, *leading, *assembly.duties, TELLING):
+        for task in (*followed, *LEADING, *assembly.duties, TELLING):
             metrics.task_failures.labels(task)  # each child exists from the start: an alert needs its zero
         # What is loaded now stays; without it a full collection costs microseconds instead of a pause.
         gc.collect()
@@ -77,7 +76,7 @@ async def serve(arguments: Arguments) -> None:
         await admissions.start(webhook.admissions(), arguments.host, arguments.port, certificate.context)
         _announce(arguments, admissions, health, profile)
         async with _kept(followed, metrics):
-            async with _kept(leading, metrics):
+            async with leading(election, assembly.duties, metrics):
                 await stopped.wait()
                 webhook.draining = True
                 _log.info("draining", seconds=arguments.drain_seconds)
@@ -87,6 +86,9 @@ async def serve(arguments: Arguments) -> None:
 
 
 Running = dict[str, Callable[[], Awaitable[None]]]
+
+ELECTION, LEADING_TASK = LEADING = ("election", "leading")
+"""What the tasks of a replica that may lead are called."""
 
 
 def _announce(arguments: Arguments, admissions: Listener, health: Listener, profile: CurrentProfile) -> None:
@@ -163,19 +165,22 @@ def _never() -> bool:
     return False
 
 
-def _leading(election: Election | None, assembly: Assembly, metrics: Metrics) -> Running:
-    """What takes part in the election, and what is done while it is won."""
-    if election is None:
-        return {}
+@contextlib.asynccontextmanager
+async def leading(election: Election | None, duties: Mapping[str, Duty], metrics: Metrics) -> AsyncIterator[None]:
+    """Takes part in the election, and does the duties while it is won, until the block is left."""
 
     def lost(error: Exception) -> None:
-        metrics.task_failures.labels("election").inc()
+        metrics.task_failures.labels(ELECTION).inc()
         _log.error("the election cannot be taken part in", reason=reason_of(error))
 
-    return {
-        "election": partial(election.run, lost),
-        "leading": partial(lead, assembly.duties, election.leads, _counted(metrics)),
-    }
+    if election is None:
+        yield
+        return
+    taking_part: Running = {ELECTION: partial(election.run, lost)}
+    doing: Running = {LEADING_TASK: partial(lead, duties, election.leads, _counted(metrics))}
+    # Left from the inside: the Lease is given back once the duties have ended, and only then others begin theirs.
+    async with _kept(taking_part, metrics), _kept(doing, metrics):
+        yield
 
 
 def _counted(metrics: Metrics) -> Callable[[str], None]:
