@@ -54,7 +54,8 @@ def _paragraphs(text: str) -> Iterator[str]:
 
 
 def _parameters(command: click.Command, context: click.Context) -> Iterator[str]:
-    records = [record for one in command.get_params(context) if (record := one.get_help_record(context)) and record[1]]
+    # Not `get_params`: it adds the help flag, under names that depend on how the command was called first.
+    records = [record for one in command.params if (record := one.get_help_record(context)) and record[1]]
     if not records:
         return
     yield from ("| flag | meaning |", "|---|---|")
