@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from floe_core.manifest.models import CheckIntervals, SeverityThresholds
-from floe_core.plugin_interfaces.alert_channel import ViolationSeverity
+from floe_core.plugin_interfaces.alert_channel import AlertKind, ViolationSeverity
 from floe_core.plugin_interfaces.quality import (
     Dimension,
     QualityCheck,
@@ -16,7 +16,8 @@ from floe_core.plugin_interfaces.quality import (
 from floe_monitor.checks.model import CheckStatus, Outcome, Rules, Verdict
 from floe_monitor.checks.quality import SCORE, QualityCheckOfContract, QualityFacts
 from floe_monitor.contracts.model import QualityRule
-from monitor.tests.builders import ORDERS, quality_contract
+from floe_monitor.service.memory import Memory
+from monitor.tests.builders import HOUR, NOW, ORDERS, quality_contract
 
 pytestmark = pytest.mark.requirement("FR-015", "FR-017", "FR-024")
 
@@ -106,6 +107,19 @@ def test_a_poor_score_is_told_unless_a_rule_tells_it_already() -> None:
     assert [finding.element for finding in told.findings] == [RULE, SCORE]
     assert told.status is CheckStatus.FAIL
     assert told.findings[1].message == "The quality score is 40.0, at least 70 is wanted."
+
+
+def test_a_poor_score_does_not_recover_by_a_rule_that_breaks_too() -> None:
+    memory = Memory()
+    verdicts = [
+        judged(result(), severity="warning", overall=40.0),
+        judged(result(), severity="error", overall=40.0),
+        judged(result(), severity="warning", overall=40.0),
+        judged(result(), severity="error", overall=75.0),
+    ]
+    steps = [step for number, verdict in enumerate(verdicts) for step in memory.follow(verdict, NOW + number * HOUR)]
+    told = [step.told for step in steps if step.episode.element == SCORE and step.told is not None]
+    assert told == [AlertKind.OPENED, AlertKind.RESOLVED]
 
 
 def test_a_poor_score_too_often_is_critical() -> None:

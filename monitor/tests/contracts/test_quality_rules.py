@@ -150,3 +150,16 @@ def test_a_mistake_in_a_rule_is_told_with_its_line(written: str, what: str) -> N
 
 def test_invalid_values_need_to_know_what_is_valid() -> None:
     assert problem(column="metric: invalidValues").what == "`invalidValues` does not say what is valid."
+
+
+def test_rules_of_what_is_inside_a_column_are_told_as_not_checked() -> None:
+    inner = "{name: street, quality: [{metric: nullValues}]}"
+    listed = "{name: tags, items: {logicalType: object, properties: [{name: key, quality: [{metric: nullValues}]}]}}"
+    found = parse_contract(
+        f"{HEAD}    properties: [{{name: address, properties: [{inner}]}}, {listed}]\n", file="orders.yaml"
+    )
+    assert found.quality == ()
+    assert found.remarks == (
+        "The quality rules of orders.address.street are not checked: it is a part of a column.",
+        "The quality rules of orders.tags[].key are not checked: it is a part of a column.",
+    )

@@ -9,7 +9,8 @@
 | no quality plugin in the manifest           | skipped | none (FR-018)                                         |
 
 The score is the quality plugin's (`QualityPlugin.calculate_quality_score`). Below `min_score` the whole contract fails,
-unless a rule's own finding tells as much already: nobody is told twice.
+unless a rule's own finding tells as much already: nobody is told twice. Such a score is skipped, not passed: what was
+told of it before has not recovered.
 """
 
 from collections.abc import Mapping
@@ -96,8 +97,11 @@ def _of_score(score: QualityScore, rules: Rules, *, told: bool) -> Outcome:
     least = QualityConfig().min_score
     if score.overall is None:
         return Outcome(CheckStatus.UNKNOWN, SCORE, threshold=least, reason="No rule could be counted.")
-    if told or score.overall >= least:
+    if score.overall >= least:
         return Outcome(CheckStatus.PASS, SCORE, measure=score.overall, threshold=least)
+    if told:
+        reason = "It is poor, as the broken rules tell already."
+        return Outcome(CheckStatus.SKIPPED, SCORE, measure=score.overall, threshold=least, reason=reason)
     is_critical = above_the_count(rules.recent_episodes.get(SCORE, 1), rules.thresholds)
     finding = Finding(
         ViolationSeverity.CRITICAL if is_critical else ViolationSeverity.ERROR,

@@ -99,6 +99,20 @@ def unchecked(schema: Sequence[SchemaObject]) -> Iterator[str]:
         for owner, rule in _all_rules(table):
             if reason := _why_unchecked(rule):
                 yield f"A quality rule of {owner} is not checked: {reason}."
+        for column in table.properties or ():
+            for part in _parts(column, f"{table.name}.{column.name}"):
+                yield f"The quality rules of {part} are not checked: it is a part of a column."
+
+
+def _parts(column: SchemaProperty, path: str) -> Iterator[str]:
+    """What is inside a column and has rules, at any depth."""
+    inner = [(part, f"{path}.{part.name}") for part in column.properties or ()]
+    if column.items is not None:
+        inner.append((column.items, f"{path}[]"))
+    for part, name in inner:
+        if part.quality:
+            yield name
+        yield from _parts(part, name)
 
 
 def _why_unchecked(rule: DataQuality) -> str:
