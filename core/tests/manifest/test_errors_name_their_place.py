@@ -106,6 +106,9 @@ def test_a_rule_that_names_no_channel_is_refused_with_the_known_ones() -> None:
         ("a: [1\n", "x:2:1: This is not valid YAML"),
         ("a: 1\na: 2\n", 'x:2:1: This is not valid YAML: found duplicate key "a".'),
         ("a: 1\nb: \x00\n", "x:2:4: This is not YAML: the character U+0000 may not stand in it."),
+        ("a: 0x_\n", "x: This is not YAML: a number, date or tagged value cannot be read (IndexError)."),
+        ("a: !!bool hunter2\n", "cannot be read (KeyError)."),
+        ("a: !!int hunter2\n", "cannot be read (ValueError)."),
         ("a: " + "[" * 5000 + "]" * 5000, "nested too deeply"),
         ("metadata: {name: !!python/object/apply:os.system [echo]}\n", "`metadata.name`: Input should be"),
         ("&root\na: *root\n", "nested too deeply"),
@@ -192,3 +195,15 @@ def test_any_value_under_any_key_is_refused_with_a_place_in_the_text(value: obje
 def test_a_line_break_in_a_namespace_is_refused(key: str) -> None:
     (problem,) = problems(HEAD + f'namespaces: {{{key}: "a\\nb"}}\n')
     assert f"namespaces.{key}" in problem
+
+
+@pytest.mark.requirement("HOUSE-7")
+@pytest.mark.parametrize("where", ["injection: {gateway: {url: URL}}", "injection: {collector: {endpoint: URL}}"])
+@pytest.mark.parametrize(
+    "url", ["http://floe:hunter2@gateway:5055", "http://hunter2@gateway", "http://gateway:hunter2"]
+)
+def test_an_address_that_every_pod_will_show_holds_no_credential_and_the_refusal_does_not_quote_it(
+    where: str, url: str
+) -> None:
+    (problem,) = problems(HEAD + where.replace("URL", url) + "\n")
+    assert "hunter2" not in problem

@@ -103,8 +103,10 @@ def parse_document(text: str, *, file: str, begin_with: str | None = None) -> Do
         raise _malformed(error, file) from None
     except ReaderError as error:
         raise _unreadable(error, text, file) from None
-    except (YAMLError, ValueError) as error:
-        raise ValidationError(f"This is not YAML: {error}.", where=Location(file)) from None
+    except (YAMLError, ValueError, LookupError) as error:
+        # Its message may quote the value, which could be a credential; of `0x` and `!!bool maybe` comes a LookupError.
+        problem = f"a number, date or tagged value cannot be read ({type(error).__name__})"
+        raise ValidationError(f"This is not YAML: {problem}.", where=Location(file)) from None
     except RecursionError:
         raise _too_deep(Location(file)) from None
     if len(documents) != 1 or not isinstance(documents[0], CommentedMap):

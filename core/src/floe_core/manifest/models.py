@@ -6,8 +6,9 @@ The published JSON Schema is made from these models; `floe_core.manifest.loading
 from datetime import timedelta
 from enum import StrEnum
 from typing import Annotated, Any, Literal, Self, get_args
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from floe_core.errors import ConfigurationError
 from floe_core.namespaces import DEFAULT_TENANT, NamespaceStrategy, fields_of
@@ -23,7 +24,21 @@ _QUANTITY = r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|Ki|Mi|Gi|Ti)?$"
 KubernetesName = Annotated[str, Field(pattern=_DNS_SUBDOMAIN)]
 Quantity = Annotated[str, Field(pattern=_QUANTITY, description="A Kubernetes quantity, e.g. 250m or 64Mi")]
 Port = Annotated[int, Field(ge=1, le=65535)]
-Url = Annotated[str, Field(pattern=r"^https?://[^\s]+$")]
+
+
+def _without_user(url: str) -> str:
+    """An address as it may stand in a pod, where everybody reads it."""
+    parts = urlsplit(url)
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("an address holds no user and no password: every pod would show them")
+    try:
+        _ = parts.port
+    except ValueError:  # its message quotes what stands there
+        raise ValueError("the port is no number up to 65535") from None
+    return url
+
+
+Url = Annotated[str, Field(pattern=r"^https?://[^\s]+$"), AfterValidator(_without_user)]
 
 
 class Section(BaseModel):
