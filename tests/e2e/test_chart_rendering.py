@@ -1,5 +1,7 @@
 """What the real helm makes of the chart: least rights, restricted pods, no surprises; over several values files."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -277,3 +279,30 @@ def test_a_replica_serves_on_long_enough_and_an_update_never_has_too_few(render:
     assert "--drain-seconds=10" in pod["containers"][0]["args"]
     assert pod["terminationGracePeriodSeconds"] >= 20
     assert _one(render(), "PodDisruptionBudget", "floe-injector-webhook")["spec"]["maxUnavailable"] == 1
+
+
+@pytest.mark.requirement("HOUSE-3")
+@pytest.mark.parametrize(
+    ("keys", "has_token"),
+    [
+        pytest.param(None, False, id="no Secret"),
+        pytest.param(b"\n", False, id="no key"),
+        pytest.param(b"k" * 32, True, id="a key"),
+        pytest.param(bytes(range(128, 160)), False, id="a key that is no text"),
+    ],
+)
+def test_the_webhook_starts_whatever_the_gateways_keys_hold(
+    render: Renderings, tmp_path: Path, keys: bytes | None, has_token: bool
+) -> None:
+    deployment = _one(render({}), "Deployment", "floe-injector-webhook")
+    (container,) = deployment["spec"]["template"]["spec"]["initContainers"]
+    script = container["args"][0].replace("/var/run/floe", str(tmp_path))
+    for folder in ("gateway-keys", "gateway"):
+        (tmp_path / folder).mkdir()
+    if keys is not None:
+        (tmp_path / "gateway-keys" / "keys").write_bytes(keys)
+    environment = {"FLOE_RELEASE_NAMESPACE": "floe-system", "PYTHONUTF8": "1"}
+
+    subprocess.run([sys.executable, "-c", script], env=environment, check=True, timeout=60)
+
+    assert (tmp_path / "gateway" / "token").exists() is has_token
