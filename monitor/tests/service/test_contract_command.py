@@ -8,6 +8,8 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from floe_core.cli.main import run
+from floe_monitor.service.trial import as_junit
+from monitor.tests.builders import check_run, outcome
 from monitor.tests.sources import make_orders
 
 pytestmark = pytest.mark.requirement("FR-004", "FR-045", "CC-5.1")
@@ -123,6 +125,12 @@ def test_a_build_server_gets_one_case_per_promise(contract: Path, manifest: Path
     assert cases["orders.updated_at"] == ["failure"]
     assert cases["orders: rowCount"] == []
     assert {suite.get("failures") for suite in report.iter("testsuite")} == {"0", "1"}
+
+
+@pytest.mark.parametrize("name", ["a\x01b", "a\ud800b", "a\ufffeb"])
+def test_a_junit_report_can_be_read_whatever_a_rule_is_called(name: str) -> None:
+    report = ET.fromstring(as_junit([check_run(outcome("error", element=name))]))  # noqa: S314 - our own text
+    assert [case.get("name") for case in report.iter("testcase")] == ["a\ufffdb"]
 
 
 def test_only_the_tables_that_are_named_are_looked_at(contract: Path, manifest: Path, capsys: Captured) -> None:

@@ -1,6 +1,7 @@
 """One run of every check of one contract, at once and without a store: for a data team's own pipeline."""
 
 import json
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -16,6 +17,9 @@ from floe_monitor.service.memory import Memory
 from floe_monitor.service.runner import Routing, Runner
 from floe_monitor.service.watches import WATCHES, Target
 from floe_monitor.store.records import CheckRun
+
+# XML 1.0, 2.2: every other character makes the report unreadable.
+_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +120,7 @@ _JUNIT = {
 
 
 def _case(suite: ET.Element, run: CheckRun, line: Line) -> None:
-    case = ET.SubElement(suite, "testcase", classname=f"{run.contract.id.name}.{line.check}", name=line.element)
+    name, text = (_NOT_XML.sub("\ufffd", given) for given in (line.element, line.text or line.status.sentence))
+    case = ET.SubElement(suite, "testcase", classname=f"{run.contract.id.name}.{line.check}", name=name)
     if kind := _JUNIT.get(line.status):
-        ET.SubElement(case, kind, message=line.text or line.status.sentence)
+        ET.SubElement(case, kind, message=text)
