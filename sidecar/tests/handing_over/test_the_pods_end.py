@@ -64,7 +64,6 @@ def numbers_by_run(posts: Iterable[Post]) -> dict[str, list[int]]:
 @pytest.mark.requirement("BUDGET-6", "RELAY-3")
 def test_what_a_dead_backend_does_not_take_outlives_the_pod_and_a_killed_gateway(tmp_path: Path) -> None:
     sent = events_of(runs=5, each=20)
-    port = free_port()
     with gateway_process(tmp_path, LINEAGE_URL=DEAD) as gateway:
         access = handing_over_to(tmp_path, gateway.port) | {"SHUTDOWN_SECONDS": "30"}
         with relay_process(tmp_path / "pod", LINEAGE_URL=DEAD, **access) as relay:
@@ -75,9 +74,7 @@ def test_what_a_dead_backend_does_not_take_outlives_the_pod_and_a_killed_gateway
         assert seconds < 10
         assert gateway.status()["events"]["pending"] == 100
         gateway.kill()
-    backend = BackendStandIn()
-    backend.port = port
-    with backend_in_thread(backend), gateway_process(tmp_path, LINEAGE_URL=backend.url):
+    with backend_in_thread(BackendStandIn()) as backend, gateway_process(tmp_path, LINEAGE_URL=backend.url):
         until(lambda: len(backend.accepted) >= 100)
     assert sorted(post.body for post in backend.accepted) == sorted(sent)
     assert numbers_by_run(backend.accepted) == {run_id(run): list(range(20)) for run in range(5)}
