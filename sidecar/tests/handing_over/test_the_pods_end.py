@@ -220,9 +220,12 @@ def test_a_gateway_that_is_killed_again_and_again_while_pods_hand_over_loses_and
                     contents = [body(trial * 10 + n % 3, "OTHER", n, padding="x" * 400) for n in range(60)]
                     send(relay, contents)
                     acked += contents
+                    if trial == 0:  # in any case one that finds no gateway at first
+                        gateway.kill()
                     relay.process.terminate()
                     threading.Event().wait(draw.uniform(0.0, 0.06))
-                    gateway.kill()
+                    if trial > 0:
+                        gateway.kill()
                 with gateway_process(tmp_path, **variables) as gateway:
                     told, _ = end(relay)
                     resumed += gateway.status()["events"]["taken_over"]
@@ -230,7 +233,7 @@ def test_a_gateway_that_is_killed_again_and_again_while_pods_hand_over_loses_and
         backend.answer = lambda _post: Reply()
         with gateway_process(tmp_path, **variables) as gateway:
             until(lambda: gateway.status()["events"]["pending"] == 0)
-    assert resumed, "every handover was complete before its gateway was killed"
+    assert resumed, "no handover went on with the gateway's next start"
     assert {post.body for post in backend.accepted} == set(acked)
     assert all(numbers == sorted(numbers) for numbers in numbers_by_run(backend.accepted).values())
     keys = Counter(post.headers["idempotency-key"] for post in backend.accepted)
