@@ -124,7 +124,8 @@ async def test_an_image_that_crashes_after_the_application_has_started_is_notice
     crashing = python("floe-sidecar", "import time; time.sleep(1); raise SystemExit(1)")
     with watched(api, home, BASE_IMAGE) as (health, _, _):
         await in_trouble(api, home, BASE_IMAGE, health, command=crashing["command"])
-        assert health.details()["trouble"] == "CrashLoopBackOff"
+        # The kubelet says CrashLoopBackOff for a moment only; mostly a look finds what the last attempt ended with.
+        assert health.details()["trouble"] in {"Error", "CrashLoopBackOff"}
 
 
 async def _probe_waits(api: KubernetesApi, home: Namespace) -> bool:

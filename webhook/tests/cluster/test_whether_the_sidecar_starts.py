@@ -95,6 +95,15 @@ def injected_pod(
     }
 
 
+def ended_pod(*, code: int, restarts: int, reason: str | None = "Error", **metadata: str) -> dict[str, Any]:
+    """A pod as the kubelet reports it between two attempts of its sidecar."""
+    found = injected_pod()
+    found["metadata"] |= metadata
+    ended = {"exitCode": code} | ({"reason": reason} if reason else {})
+    found["status"]["initContainerStatuses"][0] |= {"state": {"terminated": ended}, "restartCount": restarts}
+    return found
+
+
 def probe(
     *, ready: bool = True, created: str = LATER, image: str = IMAGE, phase: str = "Running", **metadata: str
 ) -> dict[str, Any]:
@@ -112,6 +121,12 @@ def probe(
         pytest.param(injected_pod("ImagePullBackOff"), "ImagePullBackOff", id="many attempts"),
         pytest.param(injected_pod("InvalidImageName"), "InvalidImageName", id="no image's name"),
         pytest.param(injected_pod("CrashLoopBackOff"), "CrashLoopBackOff", id="a crash"),
+        pytest.param(ended_pod(code=1, restarts=1), "Error", id="a crash, between two attempts"),
+        pytest.param(ended_pod(code=137, restarts=3, reason="OOMKilled"), "OOMKilled", id="too little memory"),
+        pytest.param(ended_pod(code=1, restarts=2, reason=None), "Error", id="a crash that nobody names"),
+        pytest.param(ended_pod(code=1, restarts=0), None, id="a first crash, which may be the last"),
+        pytest.param(ended_pod(code=0, restarts=1), None, id="an end in order"),
+        pytest.param(ended_pod(code=137, restarts=1, deletionTimestamp=LATER), None, id="a pod that is being deleted"),
         pytest.param(injected_pod("PodInitializing"), None, id="a pod that waits as all do"),
         pytest.param(injected_pod("ContainerCreating"), None, id="a pod whose volumes are waited for"),
         pytest.param(injected_pod(image="other:1"), None, id="another image"),

@@ -37,11 +37,28 @@ def trouble_of(pod: Document, image: str) -> Trouble | None:
     if specified != [image]:
         return None
     for status in pods.entries(pods.mapping(pod, "status"), "initContainerStatuses"):
-        if pods.text(status, "name") == pods.SIDECAR_NAME:
-            reason = pods.text(status, "state", "waiting", "reason")
-            if reason in _IMAGE or reason in _CONTAINER:
-                return Trouble(reason, image, pods.text(pod, "metadata", "creationTimestamp"))
+        if pods.text(status, "name") == pods.SIDECAR_NAME and (reason := _waits(status) or _crashes(pod, status)):
+            return Trouble(reason, image, pods.text(pod, "metadata", "creationTimestamp"))
     return None
+
+
+def _waits(status: Document) -> str:
+    reason = pods.text(status, "state", "waiting", "reason")
+    return reason if reason in _IMAGE or reason in _CONTAINER else ""
+
+
+def _crashes(pod: Document, status: Document) -> str:
+    """Why it ended, if it ends again and again while its pod lives on.
+
+    Between two attempts the kubelet reports a sidecar as terminated; `CrashLoopBackOff` it says for a tenth of a second
+    only, right before the next one, and nobody who looks now and then would ever read it.
+    """
+    ended = pods.mapping(status, "state", "terminated")
+    restarts = status.get("restartCount")
+    is_again = isinstance(restarts, int) and restarts > 0
+    if not is_again or ended.get("exitCode") in {None, 0} or "deletionTimestamp" in pods.mapping(pod, "metadata"):
+        return ""
+    return pods.text(ended, "reason") or "Error"
 
 
 def runs(probe: Document, image: str) -> bool:
