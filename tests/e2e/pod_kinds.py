@@ -53,7 +53,7 @@ sys.exit(int(then) if then.isdigit() else status)
 """
 
 _WAIT = "import signal, sys; signal.signal(signal.SIGTERM, lambda *_: sys.exit(0)); signal.pause()"
-_DBT = "cp -r /pipeline /work/shop && cd /work/shop && exec dbt-ol build --profiles-dir ."
+_DBT = "cp -r /pipeline /scratch/shop && cd /scratch/shop && exec dbt-ol build --profiles-dir ."
 _XCOM_SIDECAR = 'trap "exit 0" INT; while true; do sleep 1; done;'
 
 
@@ -66,11 +66,11 @@ def cron_job(home: Namespace) -> Manifest:
     """A CronJob whose pod runs a real dbt project on DuckDB, once, at the next full minute."""
     container = telling("dbt", "nightly-dbt", "end", "sh", "-c", _DBT) | {
         "env": [
-            {"name": "HOME", "value": "/work"},
-            {"name": "FLOE_DEMO_DUCKDB", "value": "/work/warehouse.duckdb"},
+            {"name": "HOME", "value": "/scratch"},
+            {"name": "FLOE_DEMO_DUCKDB", "value": "/scratch/warehouse.duckdb"},
             {"name": "DBT_SEND_ANONYMOUS_USAGE_STATS", "value": "false"},
         ],
-        "volumeMounts": [{"name": "work", "mountPath": "/work"}],
+        "volumeMounts": [{"name": "work", "mountPath": "/scratch"}],
     }
     soon = datetime.now(UTC) + timedelta(seconds=63)  # the controller needs a moment before the minute
     template = _template("nightly-dbt", [container], volumes=[{"name": "work", "emptyDir": {}}])

@@ -49,7 +49,7 @@ CONTAINER_FEATURES: Mapping[str, Spec] = {
     "a resize policy": {"resizePolicy": [{"resourceName": "memory", "restartPolicy": "RestartContainer"}]},
     "restricted": {"securityContext": RESTRICTED},
     "root": {"securityContext": {"runAsUser": 0, "privileged": True}},
-    "a command": {"command": ["dbt", "run"], "args": ["--select", "$(A)"], "workingDir": "/work", "tty": True},
+    "a command": {"command": ["dbt", "run"], "args": ["--select", "$(A)"], "workingDir": "/scratch", "tty": True},
     "a mount": {"volumeMounts": [{"name": "data", "mountPath": "/data", "subPath": "a"}]},
 }
 

@@ -20,12 +20,12 @@ def main() -> int:
     os.umask(0o077)  # the spool holds what the pipeline knows
     # Before the first import of asyncio: which modules it may load depends on the addresses.
     with lean_imports(tls=any(url.startswith("https:") for url in settings.urls)):
-        import asyncio  # noqa: PLC0415
-        import logging  # noqa: PLC0415
+        import asyncio  # noqa: PLC0415 - after the choice
+        import logging  # noqa: PLC0415 - after the choice
 
-        from floe_sidecar.assembly import StartError  # noqa: PLC0415
-        from floe_sidecar.logs import log, start_logging  # noqa: PLC0415
-        from floe_sidecar.service import serve  # noqa: PLC0415
+        from floe_sidecar.assembly import StartError  # noqa: PLC0415 - after the choice
+        from floe_sidecar.logs import log, start_logging  # noqa: PLC0415 - after the choice
+        from floe_sidecar.service import serve  # noqa: PLC0415 - after the choice
     start_logging(settings.log_level)
     for remark in remarks:
         log(logging.WARNING, "settings left out", remark=remark)

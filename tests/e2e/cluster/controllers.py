@@ -53,6 +53,6 @@ def _component(name: str, user: str, folder: Path, identities: Identities, argum
 def _is_healthy(port: int) -> bool:
     try:
         # Its certificate is one that it made for itself, on the loopback address.
-        return httpx.get(f"https://{LOOPBACK}:{port}/healthz", verify=False, timeout=2.0, trust_env=False).is_success  # noqa: S501
+        return httpx.get(f"https://{LOOPBACK}:{port}/healthz", verify=False, timeout=2.0, trust_env=False).is_success  # noqa: S501 - see above
     except httpx.TransportError:
         return False

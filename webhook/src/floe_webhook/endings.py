@@ -15,7 +15,7 @@ not count: they end after the work is done.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from enum import StrEnum
 
 import orjson
@@ -42,6 +42,8 @@ _FROM_OUTSIDE = frozenset(
 _REPORTED = ("acked_events", "delivered_events", "handed_over_events", "unsent_events", "dead_letters")
 _KILLED_CODES = frozenset({130, 137, 143})
 _GRACEFUL_CODES = frozenset({0, 143})
+_DEFAULT_GRACE_SECONDS = 30  # Kubernetes' own
+_CLEARING_SECONDS = 10  # from the last container's end to the pod's, on a busy node
 
 
 class End(StrEnum):
@@ -124,11 +126,18 @@ def _from_outside(pod: Document, code: int | None, finished_at: datetime) -> str
 
 
 def _is_deleted_before(pod: Document, moment: datetime) -> bool:
-    """Whether the deletion was asked for by then: `deletionTimestamp` lies a grace period after that."""
+    """Whether the deletion was asked for by then: `deletionTimestamp` lies a grace period after that.
+
+    When all containers have ended the kubelet deletes the pod for good: with a grace period of 0 and a new time. When
+    it was asked for is forgotten then; at the earliest the pod's own grace period before its containers had ended.
+    """
     metadata = pods.mapping(pod, "metadata")
     due = _time(pods.text(metadata, "deletionTimestamp"))
     grace = metadata.get("deletionGracePeriodSeconds")
-    return due is not None and due - timedelta(seconds=grace if isinstance(grace, int) else 0) <= moment
+    if not isinstance(grace, int) or grace <= 0:
+        own = pods.mapping(pod, "spec").get("terminationGracePeriodSeconds")
+        grace = (own if isinstance(own, int) else _DEFAULT_GRACE_SECONDS) + _CLEARING_SECONDS
+    return due is not None and (due - moment).total_seconds() <= grace
 
 
 def _own_reason(state: Document) -> str:

@@ -20,6 +20,9 @@ pytestmark = pytest.mark.requirement("HOUSE-5", "HOUSE-4")
 
 DELETED_WHILE_RUNNING = {"deletionTimestamp": "2026-11-21T10:02:30Z", "deletionGracePeriodSeconds": 30}
 DELETED_LATER = {"deletionTimestamp": "2026-11-21T12:00:00Z", "deletionGracePeriodSeconds": 30}
+# As the kubelet leaves a deleted pod behind: the time is that of the last deletion, and no grace is left.
+CLEARED_AWAY = {"deletionTimestamp": "2026-11-21T10:02:05Z", "deletionGracePeriodSeconds": 0}
+CLEARED_AWAY_LATER = {"deletionTimestamp": "2026-11-21T12:00:00Z", "deletionGracePeriodSeconds": 0}
 
 
 def disrupted(reason: str) -> dict[str, Any]:
@@ -72,6 +75,27 @@ def app(code: int, reason: str | None = None) -> dict[str, Any]:
         ),
         pytest.param(
             ended(app(137), phase="Failed", metadata=DELETED_LATER), "FAIL", "Error", id="deleted long after it failed"
+        ),
+        pytest.param(
+            ended(app(137), phase="Failed", metadata=CLEARED_AWAY, terminationGracePeriodSeconds=2),
+            "ABORT",
+            "Deleted",
+            id="a deleted pod that its node clears away already",
+        ),
+        pytest.param(
+            ended(app(137), phase="Failed", metadata=CLEARED_AWAY_LATER, terminationGracePeriodSeconds=2),
+            "FAIL",
+            "Error",
+            id="cleared away long after it failed",
+        ),
+        pytest.param(
+            ended(app(137), phase="Failed", metadata=CLEARED_AWAY, terminationGracePeriodSeconds=2**62),
+            "ABORT",
+            "Deleted",
+            id="a grace period longer than any calendar",
+        ),
+        pytest.param(
+            ended(app(3), phase="Failed", metadata=CLEARED_AWAY), "FAIL", "Error", id="its own failure, cleared away"
         ),
         pytest.param(
             ended(app(143), phase="Failed", metadata=DELETED_WHILE_RUNNING, restartPolicy="Always"),

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from pathlib import Path
+from typing import Any
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -24,10 +25,10 @@ pytestmark = pytest.mark.requirement("HOUSE-3", "HOUSE-11", "HOUSE-12")
 DEPLOYMENT = Subject("floe-system", "Deployment", "webhook", "apps/v1")
 
 
-async def switched_on(*enabled: Follow, **settings: object) -> Following:
+async def switched_on(*enabled: Follow, **settings: Any) -> Following:
     async with cluster() as (_, api):
         profile = CurrentProfile(Path("floe.yaml"), PROFILE, Metrics(), lambda _: PROFILE)
-        told = FollowSettings(enabled=frozenset(enabled), namespace="floe-system", **settings)  # type: ignore[arg-type]
+        told = FollowSettings(enabled=frozenset(enabled), namespace="floe-system", **settings)
         return following(told, api, profile, FollowingMetrics(CollectorRegistry()), api)
 
 

@@ -39,14 +39,14 @@ class ContractViolationRunFacet(RunFacet):
     """What a check found, as FR-023 lists it."""
 
     contractName: str  # noqa: N815 - names of the facet's schema
-    contractVersion: str  # noqa: N815
-    violationType: str  # noqa: N815
+    contractVersion: str  # noqa: N815 - a name of the schema
+    violationType: str  # noqa: N815 - a name of the schema
     severity: str
     message: str
     timestamp: str
     element: str | None = None
-    expectedValue: str | None = None  # noqa: N815
-    actualValue: str | None = None  # noqa: N815
+    expectedValue: str | None = None  # noqa: N815 - a name of the schema
+    actualValue: str | None = None  # noqa: N815 - a name of the schema
 
     @staticmethod
     def _get_schema() -> str:
