@@ -1,6 +1,7 @@
 """What is left at the pod's end goes to the gateway, batch by batch in its order, and is forgotten when confirmed.
 
     read the front of the queue -> POST -> 200: take it out, read on
+                                        -> 413: half of it; one event alone that is too large is a dead letter
                                         -> anything else: stop; the next try sends the same batch again
 
 A batch whose answer was lost comes twice, and the gateway knows its events by their digests.
@@ -28,6 +29,7 @@ _BATCH_EVENTS = 512
 _DETAIL_CHARACTERS = 300
 _OK = 200
 _UNAUTHORISED = 401
+_TOO_LARGE = 413
 
 
 class Handover:
@@ -57,6 +59,7 @@ class Handover:
             timeout_seconds=settings.gateway_timeout_seconds,
         )
         self._cursor = 0
+        self._most_events = _BATCH_EVENTS
 
     async def run(self, *, deadline: float) -> bool:
         """Hands over until nothing waits; False if a batch was not confirmed, and `failure` says why."""
@@ -69,10 +72,13 @@ class Handover:
                 self.failure = ""
                 return True
             answer = await self._send(batch, deadline)
-            if answer.status != _OK:
+            if answer.status == _OK:
+                self._confirmed(batch)
+            elif answer.status == _TOO_LARGE:
+                self._too_large(batch, answer)
+            else:
                 self._failed(answer)
                 return False
-            self._confirmed(batch)
 
     def close(self) -> None:
         """Ends the kept connection."""
@@ -80,9 +86,9 @@ class Handover:
 
     async def _next_batch(self) -> list[Queued] | None:
         """The oldest events that were not confirmed; None if the disk does not give them now."""
-        cursor, size = self._cursor, self._batch_bytes
+        cursor, most, size = self._cursor, self._most_events, self._batch_bytes
         answer = await self._writer.ask(
-            lambda spool: spool.read_after(cursor, limit=_BATCH_EVENTS, max_bytes=size), or_else=None
+            lambda spool: spool.read_after(cursor, limit=most, max_bytes=size), or_else=None
         )
         return None if answer is None else answer[0]
 
@@ -103,16 +109,32 @@ class Handover:
     def _confirmed(self, batch: Sequence[Queued]) -> None:
         self.begun = True
         self._cursor = batch[-1].sequence
+        self._most_events = min(_BATCH_EVENTS, 2 * self._most_events)
         sent = [event.sequence for event in batch if event.body is not None]
         damaged = [event for event in batch if event.body is None]
         self._metrics.handed_over.add(len(sent))
-        for event in damaged:
-            self._metrics.dead.add(value="damaged")
-            log(logging.ERROR, "an event became a dead letter", run=event.run, reason="damaged")
-        letters = [
-            DeadLetter(event.sequence, "damaged", "what was stored is not what was received") for event in damaged
-        ]
-        self._writer.settle(sent, [(letter, event.digest) for letter, event in zip(letters, damaged, strict=True)])
+        self._settle(sent, damaged, "damaged", "what was stored is not what was received")
+
+    def _too_large(self, batch: Sequence[Queued], answer: Answer) -> None:
+        """Finds the event that the gateway's bounds exclude; it waits for nobody, or nothing behind it would go."""
+        if len(batch) > 1:
+            self._most_events = len(batch) // 2
+            return
+        self._cursor = batch[-1].sequence
+        self._settle([], batch, f"status_{answer.status}", f"the gateway: {answer.detail[:_DETAIL_CHARACTERS]}")
+
+    def _settle(self, sent: Sequence[int], dead: Sequence[Queued], reason: str, detail: str) -> None:
+        for event in dead:
+            self._metrics.dead.add(value=reason)
+            log(
+                logging.ERROR,
+                "an event became a dead letter",
+                run=event.run,
+                sequence=event.sequence,
+                reason=reason,
+                detail=detail,
+            )
+        self._writer.settle(sent, [(DeadLetter(event.sequence, reason, detail), event.digest) for event in dead])
 
     def _failed(self, answer: Answer) -> None:
         failure = f"{answer.status or 'no answer'}: {answer.detail[:_DETAIL_CHARACTERS]}".rstrip(": ")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import random
+import subprocess
+import sys
 import threading
 import time
 import urllib.request
@@ -78,6 +80,32 @@ def test_what_a_dead_backend_does_not_take_outlives_the_pod_and_a_killed_gateway
         until(lambda: len(backend.accepted) >= 100)
     assert sorted(post.body for post in backend.accepted) == sorted(sent)
     assert numbers_by_run(backend.accepted) == {run_id(run): list(range(20)) for run in range(5)}
+
+
+@pytest.mark.requirement("RELAY-4")
+def test_an_event_beyond_the_gateways_bound_becomes_a_dead_letter_and_the_rest_goes_on(tmp_path: Path) -> None:
+    sent = [*events_of(runs=2, each=5), body(1, "OTHER", 5, padding="x" * 60_000), body(1, "OTHER", 6), body(3)]
+    message = written(tmp_path / "termination-log", "")
+    with gateway_process(tmp_path, LINEAGE_URL=DEAD, BODY_MAX_BYTES="32Ki") as gateway:
+        access = handing_over_to(tmp_path, gateway.port) | {"GATEWAY_BATCH_BYTES": "20Ki", "SHUTDOWN_SECONDS": "30"}
+        access |= {"TERMINATION_MESSAGE_FILE": str(message)}
+        with relay_process(tmp_path / "pod", LINEAGE_URL=DEAD, **access) as relay:
+            send(relay, sent)
+            until(lambda: not relay.status()["backend"]["up"])
+            told, _ = end(relay)
+        assert gateway.status()["events"]["pending"] == 12
+        letters = listed(tmp_path / "pod" / "spool")
+    assert (told["handed_over_events"], told["unsent_events"], told["dead_letters"]) == (12, 0, 1)
+    assert json.loads(message.read_bytes())["dead_letters"] == 1
+    assert [(letter["run"], letter["reason"]) for letter in letters] == [(run_id(1), "status_413")]
+    assert letters[0]["detail"].startswith("the gateway: ")
+
+
+def listed(spool: Path) -> list[dict[str, Any]]:
+    """The dead letters of a relay that has ended."""
+    command = [sys.executable, "-m", "floe_sidecar.queue", "list", "--json", "--spool", str(spool)]
+    lines = subprocess.run(command, check=True, capture_output=True, timeout=PATIENCE_SECONDS).stdout.splitlines()
+    return [json.loads(line) for line in lines]
 
 
 def test_without_a_backend_that_was_known_to_be_away_the_end_waits_for_it_no_longer_than_told(tmp_path: Path) -> None:
