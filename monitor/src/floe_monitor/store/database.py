@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 
+import structlog
 from alembic import command
 from alembic.config import Config
-from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 from sqlalchemy.engine import make_url
@@ -12,7 +12,9 @@ from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from floe_core.errors import ConfigurationError
+from floe_monitor.store.compatibility import current_revision, is_newer, note_readability
 
+_log = structlog.get_logger(__name__)
 # Any number, but the same in every process that migrates (`pg_advisory_xact_lock`).
 _MIGRATION_LOCK = 0x666C6F65
 _CONNECT_SECONDS = 5
@@ -47,19 +49,25 @@ def open_engine(url: str, *, pool_size: int = 5) -> AsyncEngine:
 
 
 async def upgrade(engine: AsyncEngine, revision: str = "head") -> None:
-    """Brings the schema to a revision; processes that start together wait for each other."""
+    """Brings the schema to a revision; processes that start together wait for each other.
+
+    A newer schema that this version can work on stays as it is.
+
+    Raises:
+        ConfigurationError: A newer version has made the schema, and this one cannot work on it.
+    """
     await _migrate(engine, lambda config: command.upgrade(config, revision))
 
 
 async def downgrade(engine: AsyncEngine, revision: str) -> None:
-    """Takes the schema back to a revision, `base` for an empty database."""
+    """Takes the schema back to a revision, `base` for an empty database; a newer one than ours stays as it is."""
     await _migrate(engine, lambda config: command.downgrade(config, revision))
 
 
 async def is_current(engine: AsyncEngine) -> bool:
     """Whether the schema is what this version expects."""
     async with engine.connect() as connection:
-        found = await connection.run_sync(lambda sync: MigrationContext.configure(sync).get_current_revision())
+        found = await connection.run_sync(current_revision)
     return found == ScriptDirectory.from_config(_config()).get_current_head()
 
 
@@ -67,8 +75,13 @@ async def _migrate(engine: AsyncEngine, action: Callable[[Config], None]) -> Non
     def run(connection: Connection) -> None:
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
         config = _config()
+        scripts = ScriptDirectory.from_config(config)
+        if is_newer(connection, scripts):
+            _log.warning("store.newer_schema", schema=current_revision(connection), ours=scripts.get_current_head())
+            return
         config.attributes["connection"] = connection
         action(config)
+        note_readability(connection, scripts)
 
     async with engine.begin() as connection:
         await connection.run_sync(run)
