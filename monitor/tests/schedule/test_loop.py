@@ -170,3 +170,58 @@ async def test_a_loop_that_wakes_too_late_counts_what_it_missed() -> None:
     await until(lambda: observed.missed_ticks["late"] >= 9)
     await stop(task)
     assert observed.drifts[0] == timedelta()
+
+
+async def test_a_run_that_is_asked_for_gives_its_result_without_any_timetable() -> None:
+    observed = Observed()
+
+    async def work(_at: datetime) -> str:
+        return "done"
+
+    assert await Schedule(observed).run_now("a", work) == "done"
+    assert observed.starts == {"a": 1}
+
+
+async def test_a_run_that_is_asked_for_waits_for_the_one_that_goes_on() -> None:
+    schedule, release, running, most = Schedule(Observed()), asyncio.Event(), [0], [0]
+
+    async def work(_at: datetime) -> int:
+        running[0] += 1
+        most[0] = max(most[0], running[0])
+        await release.wait()
+        running[0] -= 1
+        return most[0]
+
+    asked = [asyncio.create_task(schedule.run_now("a", work)) for _ in range(5)]
+    await until(lambda: running[0] == 1)
+    release.set()
+    assert await asyncio.gather(*asked) == [1] * 5
+
+
+async def test_who_asks_for_a_run_hears_what_it_raises() -> None:
+    async def fail(_at: datetime) -> None:
+        raise RuntimeError("a defect")
+
+    schedule = Schedule(Observed())
+    with pytest.raises(RuntimeError, match="a defect"):
+        await schedule.run_now("a", fail)
+    assert schedule.running == 0
+
+
+async def test_a_continuous_check_begins_again_a_pause_after_its_end_and_misses_nothing() -> None:
+    observed, ends, starts = Observed(), [0.0], list[float]()
+    loop = asyncio.get_running_loop()
+
+    async def work(_at: datetime) -> None:
+        starts.append(loop.time())
+        await asyncio.sleep(0.03)  # longer than its interval
+        ends.append(loop.time())
+
+    schedule = Schedule(observed)
+    task = asyncio.create_task(schedule.run())
+    schedule.add(Job("a", Timetable.of("a", TICK / 2), work, pause=TICK))
+    await until(lambda: len(starts) >= 4)
+    schedule.remove(["a"])
+    await stop(task)
+    assert all(start - end > 0.9 * TICK.total_seconds() for start, end in zip(starts[1:], ends[1:], strict=False))
+    assert observed.missed_ticks == {}

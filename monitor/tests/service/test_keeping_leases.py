@@ -5,6 +5,7 @@ import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from typing import Literal
 from uuid import uuid4
 
 import pytest
@@ -28,15 +29,16 @@ from monitor.tests.sources import ToldCompute, told_source
 
 pytestmark = pytest.mark.requirement("FR-001", "FR-006", "HOUSE-11")
 LEASE = timedelta(seconds=1)
+Mode = Literal["scheduled", "continuous", "on_demand"]
 
 
 class Kept:
     """A keeper with its roster and schedule over a told compute."""
 
-    def __init__(self, engine: AsyncEngine, compute: ToldCompute) -> None:
+    def __init__(self, engine: AsyncEngine, compute: ToldCompute, *, mode: Mode = "scheduled") -> None:
         tracers, meters = init_telemetry("test", "0", make_global=False)
         metrics = MonitorMetrics(meters.get_meter("test"))
-        monitoring = Monitoring()
+        monitoring = Monitoring(mode=mode)
         self.runs: list[CheckRun] = []
         self.is_stored = True
         self.schedule = Schedule(metrics)

@@ -11,13 +11,14 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import count
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import structlog
 
 from floe_monitor.schedule.plan import Timetable
 
 _log = structlog.get_logger(__name__)
+T = TypeVar("T")
 # Longest sleep: a wall clock that jumps is noticed within it.
 _LONGEST_WAIT = timedelta(seconds=5)
 
@@ -29,12 +30,15 @@ class Job:
     Attributes:
         key: Names it; no two runs of one key overlap.
         run: Called with the planned moment; what it raises is counted and logged.
+        pause: Begins again so long after each run's end instead of at the timetable's deadlines; only the first one is
+            the timetable's. None for deadlines.
     """
 
     key: str
     timetable: Timetable
-    run: Callable[[datetime], Awaitable[None]]
+    run: Callable[[datetime], Awaitable[object]]
     last_run: datetime | None = None
+    pause: timedelta | None = None
 
 
 class ScheduleObserver(Protocol):
@@ -75,9 +79,7 @@ class Schedule:
     def add(self, job: Job) -> None:
         """Schedules a job; one with the same key is replaced."""
         self._jobs[job.key] = job
-        first = job.timetable.first(self._clock(), job.last_run)
-        heapq.heappush(self._entries, _Entry(first, next(self._order), job))
-        self._changed.set()
+        self._plan(job, job.timetable.first(self._clock(), job.last_run))
 
     def remove(self, keys: Iterable[str]) -> None:
         """Takes jobs out; a run that goes on ends by itself."""
@@ -88,6 +90,24 @@ class Schedule:
         """Waits for runs of these jobs that go on now."""
         if found := [self._running[key] for key in keys if key in self._running]:
             await asyncio.wait(found)
+
+    async def run_now(self, key: str, run: Callable[[datetime], Awaitable[T]]) -> T:
+        """Runs something once, as a run of this key: after the one that goes on, and never beside another.
+
+        Raises:
+            Exception: What it raises.
+        """
+        while (going_on := self._running.get(key)) is not None:
+            await asyncio.wait([going_on])
+        now = self._clock()
+        self._observer.started(key, timedelta())
+        self.runs[key] += 1
+        result: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        task = asyncio.create_task(_into(result, run(now)), name=f"check {key}")
+        self._running[key] = task
+        task.add_done_callback(lambda _: self._running.pop(key, None))
+        await asyncio.wait([task])
+        return await result
 
     @property
     def running(self) -> int:
@@ -125,14 +145,23 @@ class Schedule:
             if self._jobs.get(job.key) is not job:
                 continue  # removed or replaced meanwhile
             self._start(job, entry.deadline, now)
+            if job.pause is not None:
+                continue  # planned again when this run ends
             if missed := job.timetable.missed_between(entry.deadline, now):
                 self._observer.missed(job.key, missed, "late")
             entry.deadline = job.timetable.next_after(now)
             heapq.heappush(self._entries, entry)
 
+    def _plan(self, job: Job, deadline: datetime) -> None:
+        heapq.heappush(self._entries, _Entry(deadline, next(self._order), job))
+        self._changed.set()
+
     def _start(self, job: Job, planned: datetime, now: datetime) -> None:
         if job.key in self._running:
-            self._observer.missed(job.key, 1, "overrun")
+            if job.pause is None:
+                self._observer.missed(job.key, 1, "overrun")
+            else:
+                self._plan(job, now + job.pause)
             return
         self._observer.started(job.key, now - planned)
         self.runs[job.key] += 1
@@ -146,6 +175,8 @@ class Schedule:
         except Exception:  # noqa: BLE001 - the outermost edge of a run: one check never ends the others
             self._observer.crashed(job.key)
             _log.exception("check.crashed", key=job.key)
+        if job.pause is not None and self._jobs.get(job.key) is job:
+            self._plan(job, self._clock() + job.pause)
 
     async def _end_runs(self, grace: timedelta) -> None:
         if not self._running:
@@ -154,3 +185,16 @@ class Schedule:
         for task in late:
             task.cancel()
         await asyncio.gather(*late, return_exceptions=True)
+
+
+async def _into(result: "asyncio.Future[T]", run: Awaitable[T]) -> None:
+    """Settles the future with what the run gives, raises, or by its being cancelled."""
+    try:
+        value = await run
+    except asyncio.CancelledError:
+        result.cancel()
+        raise
+    except Exception as error:  # noqa: BLE001 - handed over to whoever asked for the run
+        result.set_exception(error)
+    else:
+        result.set_result(value)

@@ -24,7 +24,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from floe_core.errors import FloeError
 from floe_core.manifest.models import Monitoring
-from floe_core.plugin_interfaces.alert_channel import AlertChannelPlugin
+from floe_core.plugin_interfaces.alert_channel import AlertChannelPlugin, ViolationType
 from floe_core.telemetry import shutdown_telemetry
 from floe_monitor.alerts.dispatcher import Dispatcher
 from floe_monitor.contracts.directory import ReadContracts
@@ -150,6 +150,14 @@ class Monitor:
         finally:
             await self._engine.dispose()
             await asyncio.to_thread(shutdown_telemetry, *self._providers)
+
+    async def run_now(self, contract: str, check: ViolationType) -> CheckRun:
+        """One check of a contract now, in any mode; its result is stored and told like every other.
+
+        Raises:
+            ValidationError, WatchedElsewhereError: See `Roster.run_now`.
+        """
+        return await self._roster.run_now(contract, check)
 
     async def _open_store(self, stop: asyncio.Event) -> bool:
         """Migrates, registers and restores, as often as it takes; false if told to stop meanwhile."""

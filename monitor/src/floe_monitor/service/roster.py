@@ -10,11 +10,14 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Final
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from floe_core.errors import ExecutionError, ValidationError
 from floe_core.manifest.models import Monitoring
+from floe_core.plugin_interfaces.alert_channel import ViolationType
 from floe_monitor.contracts.model import Contract, ContractId
 from floe_monitor.probes.source import Source
 from floe_monitor.schedule.loop import Job, Schedule
@@ -24,10 +27,18 @@ from floe_monitor.service.metrics import MonitorMetrics
 from floe_monitor.service.runner import Runner
 from floe_monitor.service.watches import WATCHES, Target, Watch, holds_for
 from floe_monitor.store.history import past_state
-from floe_monitor.store.records import key_of
+from floe_monitor.store.records import CheckRun, key_of
 from floe_monitor.store.results import register
 
 _log = structlog.get_logger(__name__)
+# In the mode `continuous` a check begins again so long after its end: a source is never asked in a tight loop.
+PAUSE: Final = timedelta(seconds=1)
+
+
+class WatchedElsewhereError(ExecutionError):
+    """Another replica watches the contract."""
+
+    code = "watched_elsewhere"
 
 
 class Roster:
@@ -107,6 +118,30 @@ class Roster:
         await self._schedule.until_idle(key_of(contract, watch.check.type) for contract in chosen for watch in WATCHES)
         return chosen
 
+    async def run_now(self, contract: str, check: ViolationType) -> CheckRun:
+        """Runs one check of a contract that is watched here, after the run that goes on (FR-006).
+
+        Args:
+            contract: `domain.product/name:version`.
+            check: Which of its checks.
+
+        Raises:
+            ValidationError: There is no such contract, or it does not promise what this check compares.
+            WatchedElsewhereError: Another replica watches it.
+        """
+        known = next((found for identity, found in self._known.items() if str(identity) == contract), None)
+        watch = next(watch for watch in WATCHES if watch.check.type is check)
+        if known is None:
+            raise ValidationError(f"No contract {contract} is registered.", remedy="Register it, or mend its name.")
+        if not watch.check.is_promised(known):
+            raise ValidationError(
+                f"{contract} promises nothing that the check {check.value} compares.", remedy="Ask for another check."
+            )
+        key = key_of(known.id, check)
+        if known.id not in self._contracts:
+            raise WatchedElsewhereError(f"Another replica watches {contract}.", remedy="Ask again: requests go round.")
+        return await self._schedule.run_now(key, lambda at: self._runner.run(watch, self._targets[key], at))
+
     async def _follow(self) -> None:
         wanted = {contract: known for contract, known in self._known.items() if str(contract) in self._fences}
         for gone in self._contracts.keys() - wanted.keys():
@@ -157,4 +192,6 @@ class Roster:
         async def run(planned_at: datetime) -> None:
             await self._runner.run(watch, target, planned_at)
 
-        self._schedule.add(Job(key, Timetable.of(key, interval), run, last_run))
+        if self._monitoring.mode != "on_demand":
+            pause = PAUSE if self._monitoring.mode == "continuous" else None
+            self._schedule.add(Job(key, Timetable.of(key, interval), run, last_run, pause))
