@@ -42,6 +42,10 @@ def monitor() -> None:
     help="Check everything this often, whatever the manifest says; to try things out.",
 )  # fmt: skip
 @click.option("--otlp-endpoint", envvar="OTEL_EXPORTER_OTLP_ENDPOINT", help="Send metrics and traces there (gRPC).")
+@click.option(
+    "--lineage-url", envvar="FLOE_MONITOR_LINEAGE_URL",
+    help="Send lineage to this relay, which delivers it, instead of to the manifest's backend.",
+)  # fmt: skip
 def run(
     *,
     manifest_file: Path,
@@ -53,6 +57,7 @@ def run(
     environment: str | None,
     interval: float | None,
     otlp_endpoint: str | None,
+    lineage_url: str | None,
 ) -> None:
     """Watch the contracts of a folder until stopped (Ctrl-C or SIGTERM)."""
     from floe_monitor.service.command import Arguments, watch  # noqa: PLC0415 - keeps `floe --help` quick
@@ -68,6 +73,7 @@ def run(
             environment=environment,
             interval_seconds=interval,
             otlp_endpoint=otlp_endpoint,
+            lineage_url=lineage_url,
         )
     )
 

@@ -8,8 +8,11 @@ from floe_core.errors import ConfigurationError
 from floe_core.manifest.loading import parse_manifest
 from floe_core.manifest.models import Manifest
 from floe_core.plugin_interfaces.registry import PluginRegistry
+from floe_core.testing.lineage_receiver import lineage_receiver
 from floe_monitor.alerts.console import ConsoleAlertPlugin
+from floe_monitor.service.lineage import events_of
 from floe_monitor.service.wiring import Plugins, create_plugins
+from monitor.tests.builders import check_run, outcome
 
 pytestmark = pytest.mark.requirement("FR-027", "FR-044", "HOUSE-7")
 HEAD = "apiVersion: floe.dev/v1\nkind: Manifest\nmetadata: {name: test}\nplugins:\n"
@@ -58,6 +61,18 @@ def test_at_a_terminal_alerts_are_shown_unless_the_manifest_does_it_already() ->
 def test_lineage_goes_through_the_backends_transport_if_there_is_one() -> None:
     assert created(COMPUTE).emit_lineage is None
     assert created(COMPUTE + LINEAGE).emit_lineage is not None
+
+
+@pytest.mark.requirement("FR-023", "HOUSE-4")
+@pytest.mark.parametrize("manifest_text", [COMPUTE, COMPUTE + LINEAGE], ids=["no backend", "another backend"])
+def test_lineage_goes_to_the_relay_if_there_is_one(manifest_text: str) -> None:
+    with lineage_receiver() as relay:
+        emit = create_plugins(manifest(manifest_text), PluginRegistry(), {}, lineage_relay=relay.origin).emit_lineage
+        assert emit is not None
+        for event in events_of(check_run(outcome())):
+            emit(event)
+    assert [one.path for one in relay.received] == ["/api/v1/lineage"] * 2
+    assert [one.body["eventType"] for one in relay.received] == ["START", "COMPLETE"]
 
 
 def test_the_example_manifest_can_be_used() -> None:

@@ -41,6 +41,7 @@ class Arguments:
     environment: str | None = None
     interval_seconds: float | None = None
     otlp_endpoint: str | None = None
+    lineage_url: str | None = None
 
 
 def watch(arguments: Arguments) -> None:
@@ -105,7 +106,7 @@ async def _run(
     loop = asyncio.get_running_loop()
     for asked in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(asked, stop.set)
-    plugins = create_plugins(manifest, PluginRegistry(), terminal=True)
+    plugins = create_plugins(manifest, PluginRegistry(), terminal=True, lineage_relay=arguments.lineage_url)
     interval = arguments.interval_seconds
     monitor = Monitor(
         MonitorSettings(

@@ -13,6 +13,7 @@ from floe_core.errors import ConfigurationError
 from floe_core.lineage.transport import client_for
 from floe_core.manifest.models import AlertChannelChoice, Manifest, PluginChoice
 from floe_core.plugin_interfaces.alert_channel import AlertChannelPlugin
+from floe_core.plugin_interfaces.lineage import OpenLineageTransport
 from floe_core.plugin_interfaces.metadata import PluginKind
 from floe_core.plugin_interfaces.registry import PluginRegistry
 from floe_monitor.alerts.console import ConsoleAlertConfig, ConsoleAlertPlugin
@@ -37,7 +38,12 @@ class Plugins:
 
 
 def create_plugins(
-    manifest: Manifest, registry: PluginRegistry, environ: Mapping[str, str] | None = None, *, terminal: bool = False
+    manifest: Manifest,
+    registry: PluginRegistry,
+    environ: Mapping[str, str] | None = None,
+    *,
+    terminal: bool = False,
+    lineage_relay: str | None = None,
 ) -> Plugins:
     """The manifest's compute, catalog and channels, with credentials resolved from the environment.
 
@@ -46,6 +52,7 @@ def create_plugins(
         registry: Finds them.
         environ: Where credentials are; by default this process's environment.
         terminal: Whether a person looks on: then alerts go to the terminal too, if no channel does that already.
+        lineage_relay: Origin of a sidecar that delivers lineage; the manifest's backend is its business then.
 
     Raises:
         ConfigurationError: A plugin or a credential is missing, or a channel's configuration is wrong; says which.
@@ -70,12 +77,14 @@ def create_plugins(
     channels = {choice.name: _channel(choice, registry, environ) for choice in chosen.alert_channels}
     if terminal and not any(isinstance(channel, ConsoleAlertPlugin) for channel in channels.values()):
         channels.setdefault("terminal", ConsoleAlertPlugin(ConsoleAlertConfig()))
-    return Plugins(source, channels, _lineage(manifest, registry, environ))
+    return Plugins(source, channels, _lineage(manifest, registry, environ, lineage_relay))
 
 
 def _lineage(
-    manifest: Manifest, registry: PluginRegistry, environ: Mapping[str, str]
+    manifest: Manifest, registry: PluginRegistry, environ: Mapping[str, str], relay: str | None
 ) -> Callable[[RunEvent], object] | None:
+    if relay:
+        return client_for(OpenLineageTransport(url=relay), environ).emit
     choice = manifest.plugins.lineage_backend
     if choice is None:
         return None
