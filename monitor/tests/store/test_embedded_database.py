@@ -4,7 +4,9 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import asyncpg
@@ -104,3 +106,70 @@ def test_it_ends_with_a_process_that_is_killed(tmp_path: Path) -> None:
 def test_the_default_folder_follows_the_users_convention(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
     assert default_directory() == tmp_path / "floe-monitor"
+
+
+_NAMELESS = 4242
+"""A user that no /etc/passwd has."""
+
+
+def _start_as_nameless(folder: Path) -> "subprocess.CompletedProcess[str]":
+    """One start of the server, by a user without a name."""
+    program = (
+        "import os, sys; from pathlib import Path; from floe_core.errors import FloeError\n"
+        "from floe_monitor.store.embedded import default_directory, embedded_server\n"
+        f"os.setgroups([]); os.setgid({_NAMELESS}); os.setuid({_NAMELESS})\n"
+        "os.environ.pop('HOME', None); os.environ.pop('XDG_DATA_HOME', None)\n"
+        "try:\n"
+        "    with embedded_server(Path(sys.argv[1]) if sys.argv[1:] else default_directory(), ('fsync=off',)):\n"
+        "        print('it runs')\n"
+        "except FloeError as error:\n"
+        "    print(error)\n"
+    )
+    arguments = [] if folder == Path() else [str(folder)]
+    return subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True, check=False)
+
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become a user without a name")
+
+
+@needs_root
+@pytest.mark.requirement("FR-001")
+def test_a_user_without_a_name_is_told_before_anything_is_written(open_folder: Path) -> None:
+    ran = _start_as_nameless(open_folder / "data")
+
+    assert f"The user {_NAMELESS} has no entry in /etc/passwd" in ran.stdout, ran.stderr
+    assert "--database-url" in ran.stdout
+    assert not (open_folder / "data" / "pgdata").exists()
+
+
+@needs_root
+@pytest.mark.requirement("FR-001")
+def test_a_user_without_a_home_is_told_so() -> None:
+    ran = _start_as_nameless(Path())
+
+    assert f"The user {_NAMELESS} has no home directory" in ran.stdout, ran.stderr
+
+
+@needs_root
+@pytest.mark.requirement("FR-001")
+def test_a_directory_that_was_made_before_serves_a_user_without_a_name_whatever_its_mount_did(
+    open_folder: Path,
+) -> None:
+    data = open_folder / "data"
+    with embedded_server(data, ("fsync=off",)):
+        pass
+    for path in (data, *data.rglob("*")):
+        os.lchown(path, _NAMELESS, _NAMELESS)
+        if path.is_dir():
+            path.chmod(0o2770)  # as the kubelet leaves it for a pod with an fsGroup
+
+    assert _start_as_nameless(data).stdout == "it runs\n"
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that any user can enter; pytest's own are its user's alone."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o777)
+        yield folder

@@ -7,6 +7,9 @@
 The server listens on a Unix socket in a folder that only its user can enter. PostgreSQL refuses to run as root: then it
 runs as `nobody`, with the one capability that lets it read a folder of root's (through `setpriv` of util-linux), and
 nothing in the tree has to be opened to others. It ends with its parent, even if that one is killed.
+
+`initdb` looks its user up by name. A container may run as a number that stands in no /etc/passwd: then a new directory
+is refused before anything is written; one that was initialised before is used as it is.
 """
 
 import fcntl
@@ -76,7 +79,8 @@ def embedded_server(directory: Path, options: Sequence[str] = ()) -> Iterator[Em
         options: Further `-c` settings, e.g. `fsync=off` in tests.
 
     Raises:
-        ConfigurationError: Another process uses the directory, or it was made by another version of PostgreSQL.
+        ConfigurationError: Another process uses the directory, it was made by another version of PostgreSQL, or it is
+            new and our user has no name.
         ExecutionError: PostgreSQL cannot be started here; says why.
     """
     directory = directory.expanduser().resolve()
@@ -94,9 +98,20 @@ def embedded_server(directory: Path, options: Sequence[str] = ()) -> Iterator[Em
 
 
 def default_directory() -> Path:
-    """Where the data is if nobody says: `$XDG_DATA_HOME/floe-monitor`."""
-    base = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
-    return Path(base) / "floe-monitor"
+    """Where the data is if nobody says: `$XDG_DATA_HOME/floe-monitor`.
+
+    Raises:
+        ConfigurationError: There is no such place: this user has no home.
+    """
+    if base := os.environ.get("XDG_DATA_HOME"):
+        return Path(base) / "floe-monitor"
+    try:
+        return Path.home() / ".local" / "share" / "floe-monitor"
+    except RuntimeError:  # no HOME, and nobody in /etc/passwd
+        raise ConfigurationError(
+            f"The user {os.geteuid()} has no home directory to keep an embedded database in.",
+            remedy="Give a `--database-url`, or a `--data-dir` that lasts.",
+        ) from None
 
 
 def _create_private(directory: Path) -> None:
@@ -194,7 +209,10 @@ def _initialise(directory: Path, binaries: Path) -> None:
     version_file = pgdata / "PG_VERSION"
     if version_file.exists():
         _refuse_another_version(version_file.read_text().strip(), binaries, directory)
+        # A volume's fsGroup opens every folder to its group at each mount, and then PostgreSQL does not start.
+        pgdata.chmod(0o700)
         return
+    _refuse_a_user_without_a_name()
     # Made beside its place and renamed, so that an interrupted start leaves nothing half done.
     new = directory / "pgdata.new"
     shutil.rmtree(new, ignore_errors=True)
@@ -202,6 +220,17 @@ def _initialise(directory: Path, binaries: Path) -> None:
     _give_to_server_user(new)
     _run([str(binaries / "initdb"), f"--username={_USER}", *_INITDB_OPTIONS, f"--pgdata={new}"], "initdb")
     new.rename(pgdata)
+
+
+def _refuse_a_user_without_a_name() -> None:
+    try:
+        pwd.getpwuid(os.geteuid())
+    except KeyError:
+        raise ConfigurationError(
+            f"The user {os.geteuid()} has no entry in /etc/passwd; without one PostgreSQL's initdb cannot make a "
+            "database.",
+            remedy="Give a `--database-url`, or run the image as its own user, 65532.",
+        ) from None
 
 
 def _refuse_another_version(found: str, binaries: Path, directory: Path) -> None:
