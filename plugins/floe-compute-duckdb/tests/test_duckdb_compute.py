@@ -77,8 +77,29 @@ def test_another_process_can_write_between_two_queries(file: Path) -> None:
 
 
 def test_a_query_cannot_write(file: Path) -> None:
-    with pytest.raises(ExecutionError, match="read-only"):
+    with pytest.raises(ExecutionError, match="InvalidInput"):
         plugin_for(file).fetch_rows(CONFIG, "DELETE FROM orders", 5)
+
+
+@pytest.mark.requirement("FR-025")
+def test_a_query_reads_no_other_file_unless_the_platform_allows_it(file: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.csv"
+    other.write_text("a\n1\n")
+    query = f"SELECT count(*) FROM '{other}'"  # noqa: S608 - a path of the test's own
+    with pytest.raises(ExecutionError):
+        plugin_for(file).fetch_rows(CONFIG, query, 5)
+    allowed = DuckDBComputePlugin(DuckDBComputeConfig(path=file, external_access=True))
+    assert allowed.fetch_rows(CONFIG, query, 5) == [(1,)]
+
+
+@pytest.mark.requirement("FR-025")
+def test_an_error_about_a_row_does_not_quote_its_value(tmp_path: Path) -> None:
+    path = tmp_path / "people.duckdb"
+    with duckdb.connect(str(path)) as connection:
+        connection.execute("CREATE TABLE people AS SELECT 'anna@example.com' AS email")
+    with pytest.raises(ExecutionError) as caught:
+        plugin_for(path).fetch_rows(CONFIG, "SELECT sum(CAST(email AS INTEGER)) FROM people", 5)
+    assert str(caught.value) == "The query failed: ConversionException"
 
 
 def test_a_file_that_is_being_written_is_degraded_not_unhealthy(file: Path) -> None:

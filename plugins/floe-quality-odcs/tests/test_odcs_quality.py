@@ -25,7 +25,7 @@ DIALECTS = ("duckdb", "postgres", "snowflake", "bigquery", "spark", "trino", "re
 class TestOdcsQualityPlugin(BaseQualityPluginTests):
     @pytest.fixture
     def plugin(self) -> OdcsQualityPlugin:
-        return OdcsQualityPlugin()
+        return OdcsQualityPlugin.from_mapping({})
 
 
 class Asked:

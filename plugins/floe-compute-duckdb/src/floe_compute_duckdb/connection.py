@@ -22,8 +22,14 @@ class FileIsBeingWrittenError(ConnectionError):
 
 
 @contextmanager
-def reading(path: Path, *, wait_seconds: float) -> Iterator[duckdb.DuckDBPyConnection]:
+def reading(path: Path, *, wait_seconds: float, external_access: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection that cannot write, closed at the end.
+
+    Args:
+        path: The database file.
+        wait_seconds: How long a file that another process writes is waited for.
+        external_access: Whether queries may read other files and addresses; a contract names tables as it likes, and
+            DuckDB takes `"https://…/x.csv"` for one.
 
     Raises:
         FileIsBeingWrittenError: Another process held the file for all of `wait_seconds`.
@@ -31,6 +37,9 @@ def reading(path: Path, *, wait_seconds: float) -> Iterator[duckdb.DuckDBPyConne
     """
     connection = _open(path, time.monotonic() + wait_seconds)
     try:
+        if not external_access:
+            # By a statement: DuckDB refuses a second connection of this process that has another configuration.
+            connection.execute("SET enable_external_access = false")
         yield connection
     finally:
         connection.close()
@@ -74,9 +83,15 @@ def time_limit(connection: duckdb.DuckDBPyConnection, seconds: float) -> Iterato
     except duckdb.InterruptException:
         raise ExecutionError(f"The query took longer than {seconds:g} s and was ended.") from None
     except duckdb.Error as error:
-        raise ExecutionError(f"The query failed: {first_line(error)}") from None
+        raise ExecutionError(f"The query failed: {_without_values(error)}") from None
     finally:
         timer.cancel()
+
+
+def _without_values(error: duckdb.Error) -> str:
+    """What is wrong with a query; of what is wrong with the rows only its kind, since the text quotes values."""
+    about_the_query = (duckdb.ParserException, duckdb.CatalogException, duckdb.BinderException)
+    return first_line(error) if isinstance(error, about_the_query) else type(error).__name__
 
 
 def first_line(error: duckdb.Error) -> str:

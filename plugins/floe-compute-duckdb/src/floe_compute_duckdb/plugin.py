@@ -33,6 +33,9 @@ class DuckDBComputeConfig(BaseModel):
     lock_wait_seconds: float = Field(
         default=2.0, ge=0, le=60, description="How long a file that another process writes is waited for"
     )
+    external_access: bool = Field(
+        default=False, description="Whether queries may read other files and addresses, e.g. views on Parquet files"
+    )
 
 
 class DuckDBComputePlugin(ComputePlugin):
@@ -92,7 +95,7 @@ class DuckDBComputePlugin(ComputePlugin):
         deadline = time.monotonic() + timeout_seconds
         wait = min(settings.lock_wait_seconds, timeout_seconds)
         with (
-            reading(self._path(config), wait_seconds=wait) as connection,
+            reading(self._path(config), wait_seconds=wait, external_access=settings.external_access) as connection,
             time_limit(connection, max(0.001, deadline - time.monotonic())),
         ):
             return connection.execute(sql).fetchall()

@@ -6,46 +6,44 @@ are quoted, so that their case and reserved words are taken as they are.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import sqlglot
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
 from floe_core.errors import ConfigurationError
+from floe_quality_odcs.read_only import why_not
 from floe_quality_odcs.rules import Metric, Rule, Value
 
 # A word, so that a pattern's quantifier, `{4}`, stays what it is.
 _PLACEHOLDER = re.compile(r"\$?\{\s*([^\W\d]\w*)\s*\}")
 _TABLE_WORDS = frozenset({"object", "table", "model", "schema"})
 _COLUMN_WORDS = frozenset({"property", "column", "field"})
-_WRITES = (
-    exp.Insert, exp.Update, exp.Delete, exp.Merge, exp.Create, exp.Drop, exp.Alter, exp.Command, exp.Into,
-    exp.Lock,  # FOR UPDATE holds up those who write
-)  # fmt: skip
 
 
-def statement(rules: Sequence[Rule], table: Sequence[str], dialect: str) -> str:
+def statement(rules: Sequence[Rule], table: Sequence[str], dialect: str, allowed: Collection[str] = ()) -> str:
     """The query that gives the number of rows and then one number per rule, in one row.
 
     Args:
         rules: What is counted.
         table: Parts of the table's qualified name, outermost first.
         dialect: As sqlglot names it.
+        allowed: Functions that rules' own queries may call beside those that are known to read, in lower case.
 
     Raises:
-        ConfigurationError: A rule's own query is no single query.
+        ConfigurationError: A rule's own query is no single query, or may do more than read.
     """
-    numbers = [_number(rule, table, dialect).as_(f"q{index}") for index, rule in enumerate(rules)]
+    numbers = [_number(rule, table, dialect, allowed).as_(f"q{index}") for index, rule in enumerate(rules)]
     return exp.select(_count().as_("n"), *numbers).from_(_table(table)).sql(dialect=dialect)
 
 
-def _number(rule: Rule, table: Sequence[str], dialect: str) -> exp.Expression:
+def _number(rule: Rule, table: Sequence[str], dialect: str, allowed: Collection[str]) -> exp.Expression:
     match rule.metric:
         case Metric.ROW_COUNT:
             return _count()
         case Metric.SQL:
-            return own_query(rule, table, dialect).subquery()
+            return own_query(rule, table, dialect, allowed).subquery()
         case Metric.DUPLICATE_VALUES if len(rule.columns) > 1:
             return _duplicates(rule.columns, table)
         case _:
@@ -64,11 +62,11 @@ def _of_column(rule: Rule, column: exp.Column) -> exp.Expression:
             return _count_where(_is_invalid(rule, column))
 
 
-def own_query(rule: Rule, table: Sequence[str], dialect: str) -> exp.Query:
+def own_query(rule: Rule, table: Sequence[str], dialect: str, allowed: Collection[str] = ()) -> exp.Query:
     """A rule's own query with its placeholders filled.
 
     Raises:
-        ConfigurationError: It cannot be parsed, is not one query, or would write.
+        ConfigurationError: It cannot be parsed, is not one query, or may do more than read.
     """
     names = {"table": _table(table).sql(dialect=dialect)}
     if rule.columns:
@@ -82,8 +80,11 @@ def own_query(rule: Rule, table: Sequence[str], dialect: str) -> exp.Query:
         ) from None
     if len(statements) != 1 or not isinstance(statements[0], exp.Query):
         raise ConfigurationError("The rule's query is not one SELECT.", remedy="Write one SELECT that gives a number.")
-    if statements[0].find(*_WRITES):
-        raise ConfigurationError("The rule's query would write.", remedy="Write one SELECT that only reads.")
+    if reason := why_not(statements[0], allowed):
+        raise ConfigurationError(
+            f"The rule's query is not sent. {reason}",
+            remedy="Write one SELECT that only reads; the platform allows functions by `allowed_functions`.",
+        )
     return statements[0]
 
 

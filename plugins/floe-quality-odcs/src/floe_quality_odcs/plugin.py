@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import pydantic
 import sqlglot
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from floe_core.errors import ConfigurationError, ConnectionError, ExecutionError  # noqa: A004 - the interface's name
 from floe_core.plugin_interfaces.quality import QualityCheck, QualityCheckResult, QualityPlugin, QualitySuite
@@ -46,13 +46,30 @@ class _Compiled:
     rule: Rule
 
 
+class OdcsQualityConfig(BaseModel):
+    """`config:` of the plugin in the manifest."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    allowed_functions: frozenset[str] = Field(
+        default=frozenset(),
+        description="Functions of your own that SQL rules may call; the others must be known to only read",
+    )
+
+    @field_validator("allowed_functions", mode="after")
+    @classmethod
+    def _in_lower_case(cls, names: frozenset[str]) -> frozenset[str]:
+        return frozenset(name.strip().lower() for name in names)
+
+
 class OdcsQualityPlugin(QualityPlugin):
     """Counts in the source with one query per table; rows never leave it."""
 
     name = "odcs"
     version = "0.1.0"
     description = "ODCS quality rules, one query per table"
-    config_schema: ClassVar[type[BaseModel] | None] = None
+    config_schema: ClassVar[type[BaseModel] | None] = OdcsQualityConfig
+    config: OdcsQualityConfig | None
 
     def run_suite(self, suite: QualitySuite, connection_config: Mapping[str, Any]) -> SuiteResult:
         """All rules by one query; if the source refuses it, each rule alone, so that only the bad ones lose.
@@ -131,7 +148,7 @@ class OdcsQualityPlugin(QualityPlugin):
         for index, check in enumerate(checks):
             try:
                 rule = Rule.model_validate(check.parameters)
-                statement([rule], connection.table, connection.dialect)
+                self._statement([rule], connection)
                 compiled.append(_Compiled(check, rule))
             except pydantic.ValidationError as error:
                 refused[index] = _refused(check, error.errors(include_url=False, include_input=False)[0]["msg"])
@@ -144,7 +161,7 @@ class OdcsQualityPlugin(QualityPlugin):
         self, compiled: Sequence[_Compiled], connection: _Connection, begin: float, timeout_seconds: float
     ) -> list[QualityCheckResult]:
         try:
-            return _ask(compiled, connection)
+            return self._ask(compiled, connection)
         except ConnectionError:
             raise
         except ExecutionError as error:
@@ -159,23 +176,25 @@ class OdcsQualityPlugin(QualityPlugin):
                 results.append(_refused(one.check, "There was no time left to count it alone."))
                 continue
             try:
-                results += _ask([one], connection)
+                results += self._ask([one], connection)
             except ConnectionError:
                 raise
             except ExecutionError as error:
                 results.append(_refused(one.check, error.what))
         return results
 
+    def _ask(self, compiled: Sequence[_Compiled], connection: _Connection) -> list[QualityCheckResult]:
+        begin = time.perf_counter()
+        rows = connection.query(self._statement([one.rule for one in compiled], connection))
+        if len(rows) != 1 or len(rows[0]) != len(compiled) + 1:
+            raise ExecutionError("The source did not answer with one row of numbers.")
+        total, *counted = rows[0]
+        each = _milliseconds_since(begin) / len(compiled)
+        return [_judged(one, value, int(total), each) for one, value in zip(compiled, counted, strict=True)]
 
-def _ask(compiled: Sequence[_Compiled], connection: _Connection) -> list[QualityCheckResult]:
-    begin = time.perf_counter()
-    sql = statement([one.rule for one in compiled], connection.table, connection.dialect)
-    rows = connection.query(sql)
-    if len(rows) != 1 or len(rows[0]) != len(compiled) + 1:
-        raise ExecutionError("The source did not answer with one row of numbers.")
-    total, *counted = rows[0]
-    each = _milliseconds_since(begin) / len(compiled)
-    return [_judged(one, value, int(total), each) for one, value in zip(compiled, counted, strict=True)]
+    def _statement(self, rules: Sequence[Rule], connection: _Connection) -> str:
+        allowed = self.config.allowed_functions if self.config else ()
+        return statement(rules, connection.table, connection.dialect, allowed)
 
 
 def _judged(one: _Compiled, value: object, rows: int, milliseconds: float) -> QualityCheckResult:
