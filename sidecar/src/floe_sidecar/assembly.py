@@ -8,17 +8,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin
 
-from floe_sidecar.credentials import ApiKey
+from floe_sidecar.certificates import CertificateFiles, Certificates
+from floe_sidecar.credentials import ApiKey, SecretFile, user_problem
 from floe_sidecar.delivery import Delivery, Limits
 from floe_sidecar.destinations import Backend, Console, Destination, Target
 from floe_sidecar.handover import Handover
 from floe_sidecar.http import Bounds, Handler, Respond, Server
 from floe_sidecar.messages import Request
 from floe_sidecar.metrics import Metrics
+from floe_sidecar.proxies import ProxyRules
 from floe_sidecar.receiver import Receiver, fault
 from floe_sidecar.records import Opening
 from floe_sidecar.retries import Backoff
-from floe_sidecar.settings import Role, Settings, Variable
+from floe_sidecar.roads import Road
+from floe_sidecar.settings import Role, Settings
 from floe_sidecar.spool import TELEMETRY_FILE_NAME, Spool
 from floe_sidecar.writer import Writer
 
@@ -99,49 +102,42 @@ def server(
 
 
 def destination(settings: Settings) -> Destination:
-    """Where events go.
-
-    Raises:
-        StartError: A file that it needs cannot be read.
-    """
+    """Where events go."""
     if not settings.lineage_url:
         return Console()
     clock = asyncio.get_running_loop().time
-    try:
-        target = Target(
-            urljoin(settings.lineage_url, settings.lineage_endpoint),
+    url = urljoin(settings.lineage_url, settings.lineage_endpoint)
+    files = CertificateFiles(
+        settings.lineage_ca_file, settings.lineage_client_certificate_file, settings.lineage_client_key_file
+    )
+    return Backend(
+        Target(
+            url,
             headers=settings.lineage_headers,
             key=ApiKey(settings.lineage_api_key_file, settings.lineage_api_key, clock=clock),
-            ca_file=settings.lineage_ca_file,
+            road=_road(settings, url, files, "the lineage backend"),
             timeout_seconds=settings.lineage_timeout_seconds,
         )
-    except OSError as error:  # ssl's errors are among them
-        raise _unreadable(settings.lineage_ca_file, Variable.LINEAGE_CA_FILE, error) from None
-    return Backend(target)
+    )
 
 
 def telemetry(settings: Settings, directory: Path, metrics: Metrics) -> TelemetryRelay | None:
-    """The road of telemetry, if it is relayed.
-
-    Raises:
-        StartError: A file that it needs cannot be read.
-    """
+    """The road of telemetry, if it is relayed."""
     if not settings.telemetry_url:
         return None
     from floe_sidecar.telemetry import TelemetryBackend, TelemetryRelay  # noqa: PLC0415 - as above
 
     clock = asyncio.get_running_loop().time
-    what = "the telemetry backend's key file"
-    try:
-        target = Target(
-            settings.telemetry_url,
-            headers=settings.telemetry_headers,
-            key=ApiKey(settings.telemetry_api_key_file, "", clock=clock, what=what),
-            ca_file=settings.telemetry_ca_file,
-            timeout_seconds=settings.telemetry_timeout_seconds,
-        )
-    except OSError as error:
-        raise _unreadable(settings.telemetry_ca_file, Variable.TELEMETRY_CA_FILE, error) from None
+    files = CertificateFiles(
+        settings.telemetry_ca_file, settings.telemetry_client_certificate_file, settings.telemetry_client_key_file
+    )
+    target = Target(
+        settings.telemetry_url,
+        headers=settings.telemetry_headers,
+        key=ApiKey(settings.telemetry_api_key_file, "", clock=clock, what="the telemetry backend's key file"),
+        road=_road(settings, settings.telemetry_url, files, "the telemetry backend"),
+        timeout_seconds=settings.telemetry_timeout_seconds,
+    )
     counted = metrics.telemetry
 
     def count_dropped(_seconds: float, dropped: int) -> None:
@@ -168,24 +164,25 @@ def count_opening(metrics: Metrics, opening: Opening) -> None:
 
 
 def handover(settings: Settings, writer: Writer, metrics: Metrics) -> Handover | None:
-    """The road to the gateway, if there is one.
-
-    Raises:
-        StartError: A file that it needs cannot be read.
-    """
+    """The road to the gateway, if there is one."""
     if not settings.gateway_url:
         return None
-    try:
-        return Handover(settings, writer, metrics, clock=asyncio.get_running_loop().time)
-    except OSError as error:
-        raise _unreadable(settings.gateway_ca_file, Variable.GATEWAY_CA_FILE, error) from None
+    road = _road(settings, settings.gateway_url, CertificateFiles(settings.gateway_ca_file), "the gateway")
+    return Handover(settings, road, writer, metrics, clock=asyncio.get_running_loop().time)
 
 
-def _unreadable(file: Path | None, variable: Variable, error: OSError) -> StartError:
-    return StartError(
-        f"{file} cannot be read as PEM certificates ({error.strerror or error}); "
-        f"give the authorities' file with {variable}"
-    )
+def _road(settings: Settings, url: str, files: CertificateFiles, whose: str) -> Road:
+    """The way to a URL; what its files lack is told, and waited for: the application's events are taken meanwhile."""
+    clock = asyncio.get_running_loop().time
+    rules = ProxyRules(settings.http_proxy, settings.https_proxy, settings.no_proxy)
+    certificates = None
+    if url.startswith("https:"):
+        certificates = Certificates(files, what=f"TLS for {whose}", clock=clock)
+        certificates.look()
+    user = None
+    if settings.proxy_user_file is not None:
+        user = SecretFile(settings.proxy_user_file, what="the proxy's user file", problem=user_problem, clock=clock)
+    return Road(url, certificates=certificates, proxy=rules.proxy_for(url), proxy_user=user)
 
 
 def limits(settings: Settings) -> Limits:

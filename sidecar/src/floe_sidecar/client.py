@@ -1,23 +1,16 @@
 """A small HTTP/1.1 client on httptools: posts a body, keeps connections alive, reads the beginning of the answer.
 
-It exists because of its size: `httpcore` brings h11, anyio and `ssl` even for plain HTTP, 7 MiB in each pod. Names
-are resolved on a daemon thread, so that a name server that does not answer never holds up the end of the process.
+It exists because of its size: `httpcore` brings h11, anyio and `ssl` even for plain HTTP, 7 MiB in each pod.
 """
 
 from __future__ import annotations
 
 import asyncio
-import socket
-import threading
-from typing import TYPE_CHECKING
 
 import httptools
 
 from floe_sidecar.retries import Answer
-
-if TYPE_CHECKING:
-    import ssl
-    from pathlib import Path
+from floe_sidecar.roads import Road
 
 _DETAIL_BYTES = 2048
 _MOST_IDLE = 32
@@ -26,17 +19,18 @@ _ONE_WRITE_BYTES = 64 * 1024
 
 
 class Client:
-    """Requests to one host. `tls` is None for plain HTTP."""
+    """Requests over one road."""
 
-    def __init__(self, host: str, port: int, *, tls: ssl.SSLContext | None, timeout_seconds: float) -> None:
-        self._host = host
-        self._port = port
-        self._tls = tls
+    def __init__(self, road: Road, *, timeout_seconds: float) -> None:
+        self._road = road
         self._timeout_seconds = timeout_seconds
         self._idle: list[_Connection] = []
 
     async def post(self, head: bytes, body: bytes) -> Answer:
         """Sends a request and gives the answer; a failure is an answer without a status."""
+        if self._road.was_renewed():
+            self.close()
+        head = self._road.request(head)
         request = (head + body,) if len(body) <= _ONE_WRITE_BYTES else (head, body)
         try:
             while self._idle:
@@ -74,33 +68,7 @@ class Client:
 
     async def _connect(self) -> _Connection:
         async with asyncio.timeout(self._timeout_seconds):
-            addresses = await _resolve(self._host, self._port)
-            problem: OSError = OSError("the name has no address")
-            for address in addresses:
-                try:
-                    _, connection = await asyncio.get_running_loop().create_connection(
-                        _Connection,
-                        address,
-                        self._port,
-                        ssl=self._tls,
-                        server_hostname=self._host if self._tls is not None else None,
-                    )
-                except OSError as error:
-                    problem = error
-                else:
-                    return connection
-            raise problem
-
-
-def tls_context(ca_file: Path | None) -> ssl.SSLContext:
-    """What https needs; the system's authorities without a file.
-
-    Raises:
-        OSError: The file holds no certificates that can be read.
-    """
-    import ssl  # noqa: PLC0415 - 4.4 MiB that plain HTTP does not pay
-
-    return ssl.create_default_context(cafile=ca_file)
+            return await self._road.open(_Connection)
 
 
 class _Connection(asyncio.Protocol):
@@ -194,40 +162,6 @@ class _Connection(asyncio.Protocol):
     def _finish(self, answer: Answer | None) -> None:
         if not self._answer.done():
             self._answer.set_result(answer)
-
-
-async def _resolve(host: str, port: int) -> list[str]:
-    """The host's addresses, in the resolver's order."""
-    for family in (socket.AF_INET, socket.AF_INET6):
-        try:
-            socket.inet_pton(family, host)
-        except OSError:
-            continue
-        return [host]
-    loop = asyncio.get_running_loop()
-    found: asyncio.Future[list[str]] = loop.create_future()
-
-    def tell(addresses: list[str], error: OSError | None) -> None:
-        if found.done():
-            return
-        if error is None:
-            found.set_result(addresses)
-        else:
-            found.set_exception(error)
-
-    def look_up() -> None:
-        addresses: list[str] = []
-        problem: OSError | None = None
-        try:
-            infos = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-            addresses = list(dict.fromkeys(str(info[4][0]) for info in infos))
-        except OSError as error:
-            problem = error
-        if not loop.is_closed():
-            loop.call_soon_threadsafe(tell, addresses, problem)
-
-    threading.Thread(target=look_up, name="resolve", daemon=True).start()
-    return await found
 
 
 def _words(error: OSError) -> str:

@@ -78,5 +78,10 @@ class ApiKey:
         return self._file is not None and self._file.read_again()
 
 
+def user_problem(text: str) -> str:
+    """Why a text is no `user:password` that a proxy could be told; nothing of one that is."""
+    return "" if ":" in text and text.isprintable() else "it does not hold user:password on one line"
+
+
 def _problem(text: str) -> str:
     return "" if _USABLE.fullmatch(text) else "it holds spaces or characters that a header cannot carry"

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlsplit
 
-from floe_sidecar.client import Client, tls_context
+from floe_sidecar.client import Client
 from floe_sidecar.credentials import ApiKey
 from floe_sidecar.records import Queued
 from floe_sidecar.redaction import MARK, redact
 from floe_sidecar.retries import Answer
+from floe_sidecar.roads import Road
 
 _PLACEHOLDER = "${api_key}"
 _SHORTEST_SECRET = 8
@@ -46,7 +46,7 @@ class Target:
         *,
         headers: Mapping[str, str],
         key: ApiKey,
-        ca_file: Path | None,
+        road: Road,
         timeout_seconds: float,
     ) -> None:
         parts = urlsplit(url)
@@ -56,13 +56,7 @@ class Target:
         self._path = parts.path or "/"
         self._query = f"?{parts.query}" if parts.query else ""
         self._host = parts.netloc
-        secure = parts.scheme == "https"
-        self._client = Client(
-            parts.hostname or "",
-            parts.port or (443 if secure else 80),
-            tls=tls_context(ca_file) if secure else None,
-            timeout_seconds=timeout_seconds,
-        )
+        self._client = Client(road, timeout_seconds=timeout_seconds)
 
     async def post(self, path: str, body: bytes, content_type: str, *more: str) -> Answer:
         """Posts to the address, or to a path below it; `more` are further header lines."""

@@ -15,13 +15,14 @@ from collections.abc import Sequence
 from urllib.parse import urljoin, urlsplit
 
 from floe_sidecar import parcels
-from floe_sidecar.client import Client, tls_context
+from floe_sidecar.client import Client
 from floe_sidecar.credentials import ApiKey
 from floe_sidecar.logs import log
 from floe_sidecar.metrics import Clock, Metrics
 from floe_sidecar.records import DeadLetter, Queued
 from floe_sidecar.redaction import MARK
 from floe_sidecar.retries import Answer
+from floe_sidecar.roads import Road
 from floe_sidecar.settings import Settings
 from floe_sidecar.writer import Writer
 
@@ -35,9 +36,8 @@ _TOO_LARGE = 413
 class Handover:
     """The road from one spool to the gateway."""
 
-    def __init__(self, settings: Settings, writer: Writer, metrics: Metrics, *, clock: Clock) -> None:
+    def __init__(self, settings: Settings, road: Road, writer: Writer, metrics: Metrics, *, clock: Clock) -> None:
         parts = urlsplit(urljoin(settings.gateway_url, parcels.PATH))
-        secure = parts.scheme == "https"
         self.name = f"{parts.scheme}://{parts.netloc}"
         self.begun = False
         """Whether the gateway confirmed a batch: from then on nothing may overtake it on another road."""
@@ -52,12 +52,7 @@ class Handover:
             f"POST {parts.path} HTTP/1.1\r\nHost: {parts.netloc}\r\nUser-Agent: floe-sidecar\r\n"
             f"Content-Type: {parcels.CONTENT_TYPE}\r\n"
         )
-        self._client = Client(
-            parts.hostname or "",
-            parts.port or (443 if secure else 80),
-            tls=tls_context(settings.gateway_ca_file) if secure else None,
-            timeout_seconds=settings.gateway_timeout_seconds,
-        )
+        self._client = Client(road, timeout_seconds=settings.gateway_timeout_seconds)
         self._cursor = 0
         self._most_events = _BATCH_EVENTS
 

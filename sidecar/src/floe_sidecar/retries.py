@@ -5,7 +5,7 @@
 | 2xx | delivered |
 | no connection, no answer in time, connection lost | the backend is away: all wait |
 | 429, 503 | the backend asks for patience: all wait, as long as Retry-After says if it says so |
-| 401, 403 | the key is not taken: all wait, the key is read again |
+| 401, 403; 407 of a proxy | the key is not taken: all wait, the key is read again |
 | 408, 425, 500, 502, 504 and other 5xx | the backend, or this event: its run waits; all wait if nothing passes |
 | other 4xx, 3xx | this event: a dead letter |
 
@@ -22,7 +22,7 @@ from enum import StrEnum
 
 _MOST_DOUBLINGS = 30
 _SUSPICIOUS_FAILURES = 3
-_UNAUTHORISED = frozenset({401, 403})
+_UNAUTHORISED = frozenset({401, 403, 407})
 _PATIENCE = frozenset({429, 503})
 _AGAIN = frozenset({408, 425})
 

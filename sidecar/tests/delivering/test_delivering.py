@@ -349,29 +349,6 @@ async def test_every_form_of_a_good_answer_is_understood(tmp_path: Path, raw: by
     server.close()
 
 
-@pytest.mark.requirement("CC-3.3")
-async def test_https_is_verified_with_the_given_authority(tmp_path: Path, backend: BackendStandIn) -> None:
-    import ssl  # noqa: PLC0415 - here only
-
-    import trustme  # noqa: PLC0415 - here only
-
-    authority = trustme.CA()
-    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    authority.issue_cert("localhost").configure_cert(context)
-    server = await asyncio.start_server(backend._serve, "127.0.0.1", 0, ssl=context)
-    url = f"https://localhost:{server.sockets[0].getsockname()[1]}"
-    async with relay(tmp_path / "a", lineage_url=url, lineage_ca_file=tmp_path / "ca.pem") as sidecar:
-        await send(sidecar.application.port, body())
-        await until(lambda: sidecar.writer.level.events == 0)
-    async with relay(tmp_path / "b", lineage_url=url) as distrustful:
-        await send(distrustful.application.port, body())
-        await until(lambda: distrustful.metrics.retried.total > 0)
-        assert "certificate" in distrustful.delivery.last.failure
-    assert len(backend.accepted) == 1
-    server.close()
-
-
 @pytest.mark.requirement("RELAY-2")
 async def test_a_spool_that_cannot_be_read_for_a_while_is_read_when_it_can(
     tmp_path: Path, backend: BackendStandIn, monkeypatch: pytest.MonkeyPatch

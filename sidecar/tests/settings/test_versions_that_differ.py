@@ -65,6 +65,25 @@ def test_a_protocol_that_is_no_number_is_said_and_ours_is_assumed() -> None:
     assert remarks == ("FLOE_SIDECAR_PROTOCOL holds 'next', which is no number; 1 is assumed.",)
 
 
+@pytest.mark.requirement("CC-2.4")
+def test_the_proxy_that_all_programs_read_holds_where_our_own_variables_say_nothing() -> None:
+    environment = {"HTTPS_PROXY": "http://up:1", "https_proxy": "http://low:2", "NO_PROXY": ".svc"}
+    settings, remarks = settings_from(environment)
+    assert (settings.https_proxy, settings.http_proxy, settings.no_proxy, remarks) == ("http://low:2", "", ".svc", ())
+    settings, _ = settings_from({**environment, Variable.HTTPS_PROXY: "http://own:3", Variable.NO_PROXY: "*"})
+    assert (settings.https_proxy, settings.no_proxy) == ("http://own:3", "*")
+
+
+@pytest.mark.requirement("CC-2.4")
+def test_a_proxy_of_the_cluster_that_cannot_work_is_said_and_never_keeps_the_sidecar_from_starting() -> None:
+    settings, remarks = settings_from({"HTTPS_PROXY": "socks5://me:hunter2@proxy:1080"})
+    assert settings == Settings()
+    assert "FLOE_SIDECAR_HTTPS_PROXY" in remarks[0]
+    assert "hunter2" not in remarks[0]
+    with pytest.raises(SettingsError, match="FLOE_SIDECAR_HTTPS_PROXY"):
+        settings_from({Variable.HTTPS_PROXY: "socks5://proxy:1080"})
+
+
 _names = st.one_of(st.sampled_from(list(Variable)), st.from_regex(r"FLOE_SIDECAR_[A-Z_]{1,20}", fullmatch=True))
 
 

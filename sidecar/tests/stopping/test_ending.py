@@ -122,22 +122,6 @@ def test_a_bad_value_ends_with_1_and_one_line_that_says_what_is_expected() -> No
     )
 
 
-@pytest.mark.requirement("CC-5.1")
-@pytest.mark.parametrize("content", [None, "no certificate"], ids=["missing", "garbage"])
-def test_an_authorities_file_that_cannot_be_read_ends_with_1_and_names_the_variable(
-    tmp_path: Path, content: str | None
-) -> None:
-    file = tmp_path / "ca.pem"
-    if content is not None:
-        file.write_text(content)
-    told = run(
-        PORT="0", HEALTH_PORT="0", SPOOL_DIRECTORY=str(tmp_path), LINEAGE_URL="https://h", LINEAGE_CA_FILE=str(file)
-    )
-    assert told.returncode == 1
-    assert "FLOE_SIDECAR_LINEAGE_CA_FILE" in told.stderr
-    assert "Traceback" not in told.stderr
-
-
 @pytest.mark.requirement("FP-30")
 def test_a_port_that_is_taken_ends_with_1_and_names_the_variable(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from floe_sidecar.settings.agreement import PROTOCOL, PROTOCOL_VARIABLE
 from floe_sidecar.settings.values import KIBIBYTE, MEBIBYTE, PARSERS, Role
-from floe_sidecar.settings.variables import SECRET_VARIABLES, SettingsError, Variable
+from floe_sidecar.settings.variables import SECRET_VARIABLES, SettingsError, Variable, text_of
 
 __all__ = [
     "DEFAULT_HEALTH_PORT",
@@ -78,7 +78,19 @@ class Settings:
     """
 
     lineage_ca_file: Path | None = None
-    """PEM file of the authorities that may sign the backend's certificate. Default: the system's."""
+    """PEM file of the authorities that may sign the backend's certificate. Default: the system's.
+
+    Read again on change.
+    """
+
+    lineage_client_certificate_file: Path | None = None
+    """PEM file of the certificate that the backend knows us by, with its chain. Default: none.
+
+    Read again on change.
+    """
+
+    lineage_client_key_file: Path | None = None
+    """PEM file of its private key, without a password, read again on change. Default: in the certificate's file."""
 
     lineage_timeout_seconds: float = 10.0
     """Seconds for each of connecting, writing and waiting for the answer. Default 10."""
@@ -174,7 +186,19 @@ class Settings:
     """Further headers for it, as FLOE_SIDECAR_LINEAGE_HEADERS. Default {}."""
 
     telemetry_ca_file: Path | None = None
-    """PEM file of the authorities that may sign the telemetry backend's certificate. Default: the system's."""
+    """PEM file of the authorities that may sign the telemetry backend's certificate. Default: the system's.
+
+    Read again on change.
+    """
+
+    telemetry_client_certificate_file: Path | None = None
+    """PEM file of the certificate that the telemetry backend knows us by, with its chain. Default: none.
+
+    Read again on change.
+    """
+
+    telemetry_client_key_file: Path | None = None
+    """PEM file of its private key, without a password, read again on change. Default: in the certificate's file."""
 
     telemetry_timeout_seconds: float = 10.0
     """Seconds for each of connecting to it, writing and waiting for the answer. Default 10."""
@@ -183,6 +207,21 @@ class Settings:
     """Bytes that the file of waiting telemetry may take (bytes; `Ki`, `Mi`, `Gi` allowed). Default 64 MiB.
 
     A file of its own beside the spool: lineage never has less room for telemetry's sake.
+    """
+
+    http_proxy: str = field(default="", repr=False)
+    """Address of the proxy for http, such as http://proxy:3128. Default: HTTP_PROXY, else none."""
+
+    https_proxy: str = field(default="", repr=False)
+    """Address of the proxy for https, itself an http:// one. Default: HTTPS_PROXY, else none."""
+
+    no_proxy: str = ""
+    """What goes directly: names, addresses and ranges, with a port if one is meant. Default: NO_PROXY, else nothing."""
+
+    proxy_user_file: Path | None = None
+    """File that holds `user:password` for the proxy; wins over one in its address. Default: none.
+
+    Read again on change.
     """
 
     role: Role = Role.SIDECAR
@@ -218,8 +257,7 @@ class Settings:
         given: dict[str, object] = {}
         for setting in fields(cls):
             variable = Variable[setting.name.upper()]
-            text = environment.get(variable, "").strip()
-            if text:
+            if text := text_of(variable, environment):
                 given[setting.name] = PARSERS[variable](variable, text)
         settings = cls(**given)  # type: ignore[arg-type]  # each parser returns its field's type; a test compares them
         settings._check_role()

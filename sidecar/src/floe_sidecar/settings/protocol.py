@@ -8,6 +8,8 @@ values that it does not understand, because a sidecar with defaults serves a pod
 |--------------------------------------|---------------------|---------------------------------------|
 | the same, an older or no agreement   | said                | the sidecar does not start            |
 | a newer agreement                    | said                | said, and the default holds           |
+
+The proxy's variables that all programs read (`HTTPS_PROXY`) are in no agreement: one that cannot work is said.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from collections.abc import Mapping
 
 from floe_sidecar.settings import PROTOCOL, PROTOCOL_VARIABLE, Settings
 from floe_sidecar.settings.values import PARSERS
-from floe_sidecar.settings.variables import SettingsError, Variable
+from floe_sidecar.settings.variables import OTHER_NAMES, SettingsError, Variable, text_of
 
 _PREFIX = "FLOE_SIDECAR_"
 # What the kubelet adds for a Service that has this name; nobody's setting.
@@ -32,18 +34,19 @@ def settings_from(environment: Mapping[str, str]) -> tuple[Settings, tuple[str, 
         SettingsError: A value cannot work, and nobody newer has given it.
     """
     newer, remarks = _protocol(environment.get(PROTOCOL_VARIABLE, "").strip())
-    known: dict[str, str] = {name: environment[name] for name in Variable if name in environment}
+    known: dict[str, str] = {name: text for name in Variable if (text := text_of(name, environment))}
     names = (name for name in environment if name.startswith(_PREFIX) and name != PROTOCOL_VARIABLE)
     unknown = sorted(name for name in names if name not in known and not _OF_A_SERVICE.fullmatch(name))
     if unknown:
         remarks.append(
             f"This sidecar does not know {', '.join(unknown[:_SHOWN_NAMES])}; what they ask for is not done."
         )
-    if newer:
-        for name in Variable:
-            if (objection := _objection(name, known.get(name, "").strip())) is not None:
-                del known[name]
-                remarks.append(f"{objection}; its default holds.")
+    for name in Variable:
+        # A proxy that a policy of the cluster wrote into every container is nobody's mistake here.
+        is_ours = not newer and (name not in OTHER_NAMES or environment.get(name))
+        if not is_ours and (objection := _objection(name, known.get(name, ""))) is not None:
+            del known[name]
+            remarks.append(f"{objection}; its default holds.")
     return Settings.from_environment(known), tuple(remarks)
 
 

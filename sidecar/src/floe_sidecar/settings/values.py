@@ -75,6 +75,26 @@ def _origin(variable: Variable, text: str) -> str:
     return text
 
 
+def _proxy(variable: Variable, text: str) -> str:
+    """The user may stand in it, as in everybody's `HTTPS_PROXY`; TLS to the proxy itself is not spoken."""
+    expected = "a proxy's http:// address with its port, such as http://proxy.example:3128"
+    address = text if "://" in text else f"http://{text}"
+    try:
+        parts = urlsplit(address)
+        usable = parts.scheme == "http" and bool(parts.hostname) and parts.port != 0 and parts.path in {"", "/"}
+    except ValueError:
+        usable = False
+    if not usable or not re.fullmatch(r"[!-~]+", address):
+        raise SettingsError(variable, text, expected)
+    return address
+
+
+def _entries(variable: Variable, text: str) -> str:
+    if not text.isprintable():
+        raise SettingsError(variable, text, "names, addresses and ranges with commas between them")
+    return text
+
+
 def _endpoint(variable: Variable, text: str) -> str:
     if not re.fullmatch(r"[!-~]+", text) or "://" in text or "#" in text or text.startswith("//"):
         raise SettingsError(variable, text, "a path such as api/v1/lineage, percent-encoded")
@@ -149,6 +169,8 @@ PARSERS: Mapping[Variable, Callable[[Variable, str], object]] = {
     Variable.LINEAGE_API_KEY_FILE: _path,
     Variable.LINEAGE_HEADERS: _headers,
     Variable.LINEAGE_CA_FILE: _path,
+    Variable.LINEAGE_CLIENT_CERTIFICATE_FILE: _path,
+    Variable.LINEAGE_CLIENT_KEY_FILE: _path,
     Variable.LINEAGE_TIMEOUT_SECONDS: _seconds(0.05, 600),
     Variable.LINEAGE_CONCURRENCY: _whole(1, 256, "requests at the same time"),
     Variable.RETRY_BASE_SECONDS: _seconds(0.001, 3600),
@@ -178,8 +200,14 @@ PARSERS: Mapping[Variable, Callable[[Variable, str], object]] = {
     Variable.TELEMETRY_API_KEY_FILE: _path,
     Variable.TELEMETRY_HEADERS: _headers,
     Variable.TELEMETRY_CA_FILE: _path,
+    Variable.TELEMETRY_CLIENT_CERTIFICATE_FILE: _path,
+    Variable.TELEMETRY_CLIENT_KEY_FILE: _path,
     Variable.TELEMETRY_TIMEOUT_SECONDS: _seconds(0.05, 600),
     Variable.TELEMETRY_MAX_BYTES: _bytes(64 * KIBIBYTE),
+    Variable.HTTP_PROXY: _proxy,
+    Variable.HTTPS_PROXY: _proxy,
+    Variable.NO_PROXY: _entries,
+    Variable.PROXY_USER_FILE: _path,
     Variable.ROLE: _role,
     Variable.HOST: _address,
     Variable.GATEWAY_KEY_FILE: _path,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 
 _SHOWN_CHARACTERS = 80
@@ -21,6 +22,8 @@ class Variable(StrEnum):
     LINEAGE_API_KEY_FILE = "FLOE_SIDECAR_LINEAGE_API_KEY_FILE"
     LINEAGE_HEADERS = "FLOE_SIDECAR_LINEAGE_HEADERS"
     LINEAGE_CA_FILE = "FLOE_SIDECAR_LINEAGE_CA_FILE"
+    LINEAGE_CLIENT_CERTIFICATE_FILE = "FLOE_SIDECAR_LINEAGE_CLIENT_CERTIFICATE_FILE"
+    LINEAGE_CLIENT_KEY_FILE = "FLOE_SIDECAR_LINEAGE_CLIENT_KEY_FILE"
     LINEAGE_TIMEOUT_SECONDS = "FLOE_SIDECAR_LINEAGE_TIMEOUT_SECONDS"
     LINEAGE_CONCURRENCY = "FLOE_SIDECAR_LINEAGE_CONCURRENCY"
     RETRY_BASE_SECONDS = "FLOE_SIDECAR_RETRY_BASE_SECONDS"
@@ -50,16 +53,43 @@ class Variable(StrEnum):
     TELEMETRY_API_KEY_FILE = "FLOE_SIDECAR_TELEMETRY_API_KEY_FILE"
     TELEMETRY_HEADERS = "FLOE_SIDECAR_TELEMETRY_HEADERS"
     TELEMETRY_CA_FILE = "FLOE_SIDECAR_TELEMETRY_CA_FILE"
+    TELEMETRY_CLIENT_CERTIFICATE_FILE = "FLOE_SIDECAR_TELEMETRY_CLIENT_CERTIFICATE_FILE"
+    TELEMETRY_CLIENT_KEY_FILE = "FLOE_SIDECAR_TELEMETRY_CLIENT_KEY_FILE"
     TELEMETRY_TIMEOUT_SECONDS = "FLOE_SIDECAR_TELEMETRY_TIMEOUT_SECONDS"
     TELEMETRY_MAX_BYTES = "FLOE_SIDECAR_TELEMETRY_MAX_BYTES"
+    HTTP_PROXY = "FLOE_SIDECAR_HTTP_PROXY"
+    HTTPS_PROXY = "FLOE_SIDECAR_HTTPS_PROXY"
+    NO_PROXY = "FLOE_SIDECAR_NO_PROXY"
+    PROXY_USER_FILE = "FLOE_SIDECAR_PROXY_USER_FILE"
     ROLE = "FLOE_SIDECAR_ROLE"
     HOST = "FLOE_SIDECAR_HOST"
     GATEWAY_KEY_FILE = "FLOE_SIDECAR_GATEWAY_KEY_FILE"
     NAMESPACE_MAX_BYTES = "FLOE_SIDECAR_NAMESPACE_MAX_BYTES"
 
 
-SECRET_VARIABLES = frozenset({Variable.LINEAGE_API_KEY, Variable.LINEAGE_HEADERS, Variable.TELEMETRY_HEADERS})
+SECRET_VARIABLES = frozenset(
+    {
+        Variable.LINEAGE_API_KEY,
+        Variable.LINEAGE_HEADERS,
+        Variable.TELEMETRY_HEADERS,
+        Variable.HTTP_PROXY,
+        Variable.HTTPS_PROXY,
+    }
+)
 """Variables whose value is never shown, not even when it is wrong."""
+
+OTHER_NAMES: Mapping[Variable, tuple[str, ...]] = {
+    Variable.HTTP_PROXY: ("http_proxy", "HTTP_PROXY"),
+    Variable.HTTPS_PROXY: ("https_proxy", "HTTPS_PROXY"),
+    Variable.NO_PROXY: ("no_proxy", "NO_PROXY"),
+}
+"""What all programs read, where our own variable is not set; a cluster's policies write these into every container."""
+
+
+def text_of(variable: Variable, environment: Mapping[str, str]) -> str:
+    """What the variable holds, by its own name or another that means the same; empty if nothing."""
+    names = (variable, *OTHER_NAMES.get(variable, ()))
+    return next((text for name in names if (text := environment.get(name, "").strip())), "")
 
 
 class SettingsError(Exception):
