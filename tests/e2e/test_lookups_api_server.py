@@ -15,9 +15,12 @@ from prometheus_client import CollectorRegistry
 
 from floe_webhook.admission import Review
 from floe_webhook.admission import review as review_alone
+from floe_webhook.announcements import Silence
 from floe_webhook.cluster.api import KubernetesApi
 from floe_webhook.cluster.nodes import KubernetesVersions
+from floe_webhook.cluster.probe_pods import ProbePods
 from floe_webhook.cluster.sidecar_health import SidecarHealth
+from floe_webhook.cluster.sidecar_probe import SidecarProbe
 from floe_webhook.cluster.surroundings import ClusterSurroundings
 from floe_webhook.decision import Outcome
 from floe_webhook.injection import Injection
@@ -371,12 +374,47 @@ async def test_a_pod_whose_sidecar_cannot_be_pulled_is_found_among_those_that_wa
     # An image of its own: other tests' pods have nothing to do with it, nor it with them.
     of_its_own = profile(injection={"sidecar": {"image": f"e2e.invalid/{uuid.uuid4().hex}:1"}})
     in_force: Any = InForce(of_its_own)
-    health = SidecarHealth(sales.api, in_force, LookupMetrics(CollectorRegistry()), probe_path=None)
+    health = SidecarHealth(sales.api, in_force, LookupMetrics(CollectorRegistry()), probes=None)
     await health.look()
     before = health.details()
+    await _in_trouble(sales, of_its_own)
+
+    await health.look()
+
+    assert before == {"starts": True, "trouble": None, "troubled_namespaces": 0}
+    assert health.details() == {"starts": False, "trouble": "ImagePullBackOff", "troubled_namespaces": 0}
+
+
+@pytest.mark.requirement("FP-5")
+async def test_a_probe_pod_that_is_being_deleted_for_ever_keeps_nobody_from_making_the_next(sales: Home) -> None:
+    of_its_own = profile(injection={"sidecar": {"image": f"e2e.invalid/{uuid.uuid4().hex}:1"}})
+    in_force: Any = InForce(of_its_own)
+    probes = ProbePods(sales.api, sales.name, "floe-webhook-probe")
+    health = SidecarHealth(sales.api, in_force, LookupMetrics(CollectorRegistry()), probes=probes)
+    probe = SidecarProbe(sales.api, sales.api, health, in_force, Silence(), probes=probes, deployment=None)
+    await _in_trouble(sales, of_its_own)
+    await health.look()
+    await probe.look()
+    (first,) = await probes.found()
+    path = f"{probes.path}/{first['metadata']['name']}"
+    held, free = ({"metadata": {"finalizers": finalizers}} for finalizers in (["e2e.invalid/held"], []))
+    await sales.api("PATCH", path, body=held, content_type=MERGE_PATCH)
+    try:
+        await sales.api("DELETE", path)
+        await probe.look()
+        found = await probes.found()
+    finally:
+        await sales.api("PATCH", path, body=free, content_type=MERGE_PATCH)
+    second = [one["metadata"]["name"] for one in found if "deletionTimestamp" not in one["metadata"]]
+    assert (len(found), len(second)) == (2, 1)
+    assert second[0].startswith("floe-webhook-probe-")
+
+
+async def _in_trouble(sales: Home, by: Profile) -> None:
+    """An injected pod as the kubelet reports it when the sidecar's image cannot be pulled."""
     document = pod(automountServiceAccountToken=False)
     request = Review("uid", document, sales.name, dry_run=False)
-    await sales.create("pods", patched(document, review_alone(request, of_its_own, namespace_label=None)))
+    await sales.create("pods", patched(document, review_alone(request, by, namespace_label=None)))
     waiting = {
         "name": "floe-sidecar", "image": "", "imageID": "", "ready": False, "restartCount": 0,
         "state": {"waiting": {"reason": "ImagePullBackOff"}},
@@ -386,11 +424,6 @@ async def test_a_pod_whose_sidecar_cannot_be_pulled_is_found_among_those_that_wa
     answer = await sales.api("PATCH", path, body=status, content_type=MERGE_PATCH)
     assert answer.status == 200, answer.document
 
-    await health.look()
-
-    assert before == {"starts": True, "trouble": None, "troubled_namespaces": 0}
-    assert health.details() == {"starts": False, "trouble": "ImagePullBackOff", "troubled_namespaces": 0}
-
 
 RIGHTS = (
     ("", ["resourcequotas", "limitranges", "nodes", "pods"], ["list"]),
@@ -398,7 +431,7 @@ RIGHTS = (
     ("apps", ["replicasets"], ["get"]),
     ("batch", ["jobs"], ["get"]),
 )
-RIGHTS_AT_HOME = (("", ["podtemplates"], ["create"]), ("", ["pods"], ["get", "create", "delete"]))
+RIGHTS_AT_HOME = (("", ["podtemplates"], ["create"]), ("", ["pods"], ["create", "delete"]))
 
 
 @pytest.mark.requirement("FP-18", "FP-12", "HOUSE-7")

@@ -14,8 +14,9 @@ from prometheus_client import CollectorRegistry
 from floe_webhook.admission import Review, review
 from floe_webhook.announcements import Silence
 from floe_webhook.cluster.api import KubernetesApi
+from floe_webhook.cluster.probe_pods import ProbePods
 from floe_webhook.cluster.sidecar_health import SECONDS, SidecarHealth
-from floe_webhook.cluster.sidecar_probe import PATIENCE_SECONDS, SidecarProbe, probe_path
+from floe_webhook.cluster.sidecar_probe import PATIENCE_SECONDS, SidecarProbe
 from floe_webhook.lookup_metrics import LookupMetrics
 from floe_webhook.profile import Profile
 from tests.e2e.admission import Namespace, create_namespace, pod
@@ -61,10 +62,10 @@ def watched(
     """What a replica that leads has of this, and how much later the probe's clock is."""
     later = [0.0]
     in_force: Any = InForce(profile(injection={"sidecar": {"image": image}}))
-    path = probe_path(home.name, PROBE)
-    health = SidecarHealth(api, in_force, LookupMetrics(CollectorRegistry()), probe_path=path)
+    probes = ProbePods(api, home.name, PROBE)
+    health = SidecarHealth(api, in_force, LookupMetrics(CollectorRegistry()), probes=probes)
     probe = SidecarProbe(
-        api, api, health, in_force, Silence(), namespace=home.name, name=PROBE, deployment=None,
+        api, api, health, in_force, Silence(), probes=probes, deployment=None,
         monotonic=lambda: time.monotonic() + later[0],
     )  # fmt: skip
     yield health, probe, later
@@ -129,6 +130,6 @@ async def test_an_image_that_crashes_after_the_application_has_started_is_notice
 
 
 async def _probe_waits(api: KubernetesApi, home: Namespace) -> bool:
-    found = await api.read(probe_path(home.name, PROBE))
-    statuses = (found or {}).get("status", {}).get("containerStatuses", [])
+    found = await ProbePods(api, home.name, PROBE).found()
+    statuses = [status for probe in found for status in probe.get("status", {}).get("containerStatuses", [])]
     return any("Pull" in status["state"].get("waiting", {}).get("reason", "") for status in statuses)

@@ -8,8 +8,9 @@ from floe_certs.kubernetes import Request
 from floe_webhook.announcements import Announcer
 from floe_webhook.cluster.api import KubernetesApi
 from floe_webhook.cluster.nodes import KubernetesVersions
+from floe_webhook.cluster.probe_pods import ProbePods
 from floe_webhook.cluster.sidecar_health import SidecarHealth
-from floe_webhook.cluster.sidecar_probe import SidecarProbe, probe_path
+from floe_webhook.cluster.sidecar_probe import SidecarProbe
 from floe_webhook.cluster.surroundings import ClusterSurroundings
 from floe_webhook.leading import Duty
 from floe_webhook.lookup_metrics import LookupMetrics
@@ -77,17 +78,16 @@ def looking_up(
         found.followers["kubernetes versions"] = found.versions
     if Lookup.SIDECAR_HEALTH in settings.enabled:
         name = f"{settings.deployment or 'floe-webhook'}-probe"
-        path = probe_path(settings.namespace, name) if settings.namespace else None
-        found.health = found.followers["sidecar health"] = SidecarHealth(api, profile, metrics, probe_path=path)
-        if settings.namespace is not None:
+        probes = ProbePods(api, settings.namespace, name) if settings.namespace else None
+        found.health = found.followers["sidecar health"] = SidecarHealth(api, profile, metrics, probes=probes)
+        if probes is not None:
             found.duties["sidecar probe"] = SidecarProbe(
                 api,
                 creating,
                 found.health,
                 profile,
                 announcer,
-                namespace=settings.namespace,
-                name=name,
+                probes=probes,
                 deployment=settings.deployment,
             )
     if settings.enabled or found.versions is not None:

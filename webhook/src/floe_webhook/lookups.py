@@ -91,7 +91,7 @@ _TEXTS: dict[Lookup, tuple[str, tuple[str, ...], str]] = {
     ),
     Lookup.SIDECAR_HEALTH: (
         "Whether the sidecar's image can be pulled and runs.",
-        ("list pods", "get, create, delete pods (release namespace)"),
+        ("list pods", "create, delete pods (release namespace)"),
         "It does.",
     ),
     Lookup.QUOTAS: (

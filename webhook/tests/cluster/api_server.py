@@ -31,11 +31,13 @@ class StandIn:
     Attributes:
         url: Its origin.
         answers: By path: status and document, or bytes that are no document.
+        chosen: By path: makes the answer of what is asked; goes before `answers`.
         silent: Whether it takes requests and never answers.
     """
 
     url: str = ""
     answers: dict[str, list[tuple[int, Mapping[str, Any] | bytes]]] = field(default_factory=dict)
+    chosen: dict[str, Callable[[Asked], tuple[int, Mapping[str, Any]]]] = field(default_factory=dict)
     silent: bool = False
     asked: list[Asked] = field(default_factory=list)
 
@@ -45,6 +47,9 @@ class StandIn:
         )
         if self.silent:
             await asyncio.Event().wait()
+        if request.path in self.chosen:
+            status, chosen = self.chosen[request.path](self.asked[-1])
+            return web.json_response(chosen, status=status)
         answers = self.answers.get(request.path, [(404, {"kind": "Status", "reason": "NotFound"})])
         status, document = answers.pop(0) if len(answers) > 1 else answers[0]
         if isinstance(document, bytes):

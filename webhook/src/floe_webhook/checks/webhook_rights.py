@@ -52,7 +52,7 @@ FEATURES: Mapping[str, tuple[str, Callable[[Objects], list[Right]]]] = {
     "--lookup=sidecar-health": (
         "rbac.sidecarHealth",
         lambda objects: [
-            *(Right(verb, "pods", objects.own) for verb in ("create", "get", "delete")),
+            *(Right(verb, "pods", objects.own) for verb in ("create", "delete")),
             Right("get", "deployments.apps", objects.own, objects.names.webhook),
             Right("list", "pods"),
         ],

@@ -1,26 +1,29 @@
 """Whether the sidecar's image starts, judged by the pods that have it; every replica looks for itself.
 
-    an injected pod whose sidecar cannot be pulled or crashes ──▶ environment only, for every pod from now on
-    a probe pod with the same image runs (`sidecar_probe`) ──────▶ the sidecar again
-    trouble with an image that has run ──────────────────────────▶ environment only in that namespace, while it lasts
-    the same in several namespaces ──────────────────────────────▶ as at first
+    an injected pod whose sidecar cannot be pulled or crashes ──▶ whom does it concern (`sidecar_evidence`)?
+      all: environment only, for every pod from now on ───▶ a probe pod runs, or a pod elsewhere is found to: no longer
+      its namespace: environment only there ──────────────▶ until a while after the last such pod
 
-Pods that wait to start are looked at page by page, and a page of the running ones in turn; none is kept. What makes
-trouble is older than what has been seen to run since, or it is evidence: so a pod that hangs for ever is no reason for
-ever. Nor is a namespace that cannot pull, or whose pods name our image and break it, a reason for the others. Times
-compared are the API server's alone.
+Pods that wait to start are looked at page by page, and a page of the running ones in turn; none is kept, of those whose
+sidecar runs only the namespace. While all would be concerned more of the running and of the ended ones are looked at.
+What makes trouble is newer than the last probe pod that ran, or it is no evidence: so a pod that hangs for ever is no
+reason for ever. Times compared are the API server's alone, but for how long a sidecar has run.
 """
 
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import structlog
 
 from floe_certs.api import RefusedError
 from floe_webhook import pod as pods
 from floe_webhook.cluster.api import KubernetesApi
-from floe_webhook.cluster.sidecar_trouble import Trouble, runs, trouble_of
+from floe_webhook.cluster.probe_pods import ProbePods
+from floe_webhook.cluster.sidecar_evidence import concerns_all
+from floe_webhook.cluster.sidecar_trouble import Trouble, has_run, runs, trouble_of
 from floe_webhook.lookup_metrics import LookupMetrics
 from floe_webhook.pod import Document
 from floe_webhook.reload import CurrentProfile
@@ -31,21 +34,30 @@ SECONDS = 10.0
 FORGET_SECONDS = 600.0
 """Where no probe pod can be made, the sidecar is tried again after so long: nobody else could tell that it starts."""
 
-SEVERAL_NAMESPACES = 3
-"""Trouble in so many at once is the image's, whatever has run before: it may be gone from its registry."""
+MOST_NAMESPACES = 1_000
+"""Namespaces that are remembered at once for trouble, and for a sidecar that runs."""
 
 _PAGE_PODS = 50
 _PAGES_OF_WAITING = 10
 _PAGES_OF_RUNNING = 1
+_PAGES_OF_EVIDENCE = 5
 
 _log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _InTrouble:
+    """A namespace: the newest pod that showed it, and until when it is remembered."""
+
+    trouble: Trouble
+    until: float
 
 
 class SidecarHealth:
     """What is known of the sidecar's image now.
 
     Attributes:
-        trouble: What keeps an image from starting; None while nothing is known to.
+        trouble: What keeps an image from starting anywhere; None while nothing is known to.
         looked: Set once the first look is over, whatever it found.
     """
 
@@ -55,9 +67,10 @@ class SidecarHealth:
         profile: CurrentProfile,
         metrics: LookupMetrics,
         *,
-        probe_path: str | None,
+        probes: ProbePods | None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         monotonic: Callable[[], float] = time.monotonic,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         """Everything is well until a pod says otherwise.
 
@@ -65,25 +78,29 @@ class SidecarHealth:
             api: Is asked.
             profile: Names the image.
             metrics: Take what is known.
-            probe_path: Where the probe pod is; None without one.
+            probes: Where probe pods are; None without any.
             sleep: How to wait.
             monotonic: Seconds that a change of the clock does not move.
+            now: Says for how long a sidecar has run.
         """
         self.trouble: Trouble | None = None
         self.looked = asyncio.Event()
         self._api = api
         self._profile = profile
-        self._probe_path = probe_path
+        self._probes = probes
         self._sleep = sleep
         self._monotonic = monotonic
+        self._now = now
         self._of_image = self._image()
-        self._has_run = False
         self._troubled_since = 0.0
         self._newest = ""  # when the newest pod in trouble was created
-        self._seen_to_run = ""  # what was created up to this time is no evidence any more
-        self._until: dict[str, float] = {}  # namespaces that are in trouble alone
+        self._seen_to_run = ""  # what was created up to this time is no evidence of trouble any more
+        self._in_trouble: dict[str, _InTrouble] = {}
+        self._runs: dict[str, str] = {}  # by namespace, the newest pod's creation
+        self._own: set[str] = set()  # namespaces whose trouble is not the image's
         self._waiting = _Turn("Pending", _PAGES_OF_WAITING)
         self._running = _Turn("Running", _PAGES_OF_RUNNING)
+        self._evidence = tuple(_Turn(phase, _PAGES_OF_EVIDENCE) for phase in ("Running", "Succeeded"))
         self._metrics = metrics
 
     @property
@@ -93,8 +110,9 @@ class SidecarHealth:
 
     def starts_in(self, namespace: str) -> bool:
         """Whether it starts in a namespace, as far as is known."""
-        if namespace in self._until and self._until[namespace] > self._monotonic():
-            return self._of_image != self._image()
+        troubled = self._in_trouble.get(namespace)
+        if troubled is not None and troubled.until > self._monotonic():
+            return troubled.trouble.image != self._image()
         return self.starts
 
     async def run(self) -> None:
@@ -121,76 +139,100 @@ class SidecarHealth:
         return {
             "starts": self.starts,
             "trouble": self.trouble.reason if self.trouble and not self.starts else None,
-            "troubled_namespaces": len(self._until),
+            "troubled_namespaces": self._troubled_alone(),
         }
 
     async def _look_at(self, image: str) -> None:
         if image != self._of_image:
             self._begin_anew(image)
-        found = await self._troubles(image)
-        self._forget_namespaces()
-        if found:
-            self._weigh(found)
+        self._forget()
+        await self._take_in(image, self._waiting, self._running)
+        if self._concerns_all():
+            await self._take_in(image, *self._evidence)
+        self._weigh()
         if self.trouble is not None:
-            await self._look_at_the_probe(self.trouble)
+            await self._look_at_probes(self.trouble)
         self._metrics.sidecar_starts.set(self.trouble is None)
-        self._metrics.troubled_namespaces.set(len(self._until))
+        self._metrics.troubled_namespaces.set(self._troubled_alone())
 
     def _image(self) -> str | None:
         sidecar = self._profile.profile.sidecar
         return sidecar.image if sidecar is not None else None
 
-    async def _troubles(self, image: str) -> Mapping[str, Trouble]:
-        """The newest by namespace."""
-        newest: dict[str, Trouble] = {}
-        for turn in (self._waiting, self._running):
+    async def _take_in(self, image: str, *turns: "_Turn") -> None:
+        """Takes from pods which of them are in trouble, and which run."""
+        for turn in turns:
             async for pod in turn.pods(self._api):
-                found = trouble_of(pod, image)
-                if found is None or found.created <= self._seen_to_run:
-                    continue
                 namespace = pods.text(pod, "metadata", "namespace")
-                if namespace not in newest or found.created > newest[namespace].created:
-                    newest[namespace] = found
-        return newest
+                if (trouble := trouble_of(pod, image)) is not None:
+                    self._note_trouble(namespace, trouble)
+                elif has_run(pod, image, self._now()):
+                    self._note_run(namespace, pods.text(pod, "metadata", "creationTimestamp"))
 
-    def _weigh(self, found: Mapping[str, Trouble]) -> None:
-        newest = max(found.values(), key=lambda one: one.created)
-        self._newest = max(self._newest, newest.created)
-        if self.trouble is not None:
+    def _note_trouble(self, namespace: str, trouble: Trouble) -> None:
+        if trouble.created <= self._seen_to_run:
             return
-        now = self._monotonic()
-        if self._has_run and len(self._until.keys() | found) < SEVERAL_NAMESPACES:
-            for namespace in found.keys() - self._until:
-                _log.warning("the sidecar does not start in a namespace", namespace=namespace, reason=newest.reason)
-            self._until |= dict.fromkeys(found, now + FORGET_SECONDS)
+        known = self._in_trouble.get(namespace)
+        if known is None and len(self._in_trouble) >= MOST_NAMESPACES:
             return
-        _log.error("the sidecar does not start: pods get environment only", reason=newest.reason, image=newest.image)
-        self.trouble, self._troubled_since, self._has_run = newest, now, False
-        self._until.clear()
+        newest = trouble if known is None or trouble.created > known.trouble.created else known.trouble
+        self._in_trouble[namespace] = _InTrouble(newest, self._monotonic() + FORGET_SECONDS)
+        self._newest = max(self._newest, trouble.created)
+        if known is None and self.trouble is None:
+            _log.warning("the sidecar does not start in a namespace", namespace=namespace, reason=trouble.reason)
 
-    async def _look_at_the_probe(self, trouble: Trouble) -> None:
-        probe = await self._api.read(self._probe_path) if self._probe_path else None
-        if probe is not None and runs(probe, trouble.image):
-            created = pods.text(probe, "metadata", "creationTimestamp")
-            # A probe that is older than the trouble proves nothing.
-            if created >= trouble.created:
-                self._has_run = True
-                self._well("a probe pod runs", max(created, self._newest))
-        elif probe is None and self._monotonic() - self._troubled_since >= FORGET_SECONDS:
+    def _note_run(self, namespace: str, created: str) -> None:
+        if namespace in self._runs or len(self._runs) < MOST_NAMESPACES:
+            self._runs[namespace] = max(created, self._runs.get(namespace, ""))
+
+    def _concerns_all(self) -> bool:
+        """What is known to concern all does so until something is seen to run."""
+        if self.trouble is not None and not self._runs:
+            return True
+        troubles = {namespace: one.trouble.created for namespace, one in self._in_trouble.items()}
+        return concerns_all(troubles, self._runs, self._own)
+
+    def _weigh(self) -> None:
+        if not self._concerns_all():
+            if self.trouble is not None:
+                self.trouble = None
+                _log.info("pods get the sidecar again", because="it runs elsewhere")
+        elif self.trouble is None:
+            newest = max((one.trouble for one in self._in_trouble.values()), key=lambda trouble: trouble.created)
+            self.trouble, self._troubled_since = newest, self._monotonic()
+            _log.error(
+                "the sidecar does not start: pods get environment only", reason=newest.reason, image=newest.image
+            )
+
+    async def _look_at_probes(self, trouble: Trouble) -> None:
+        probes = await self._probes.found() if self._probes is not None else []
+        created = [pods.text(probe, "metadata", "creationTimestamp") for probe in probes if runs(probe, trouble.image)]
+        # A probe that is older than the trouble proves nothing.
+        if created and max(created) >= trouble.created:
+            self._own.update(self._in_trouble.keys() if len(self._own) < MOST_NAMESPACES else ())
+            if self._probes is not None:
+                self._note_run(self._probes.namespace, max(created))
+            self._well("a probe pod runs", max(*created, self._newest))
+        elif not probes and self._monotonic() - self._troubled_since >= FORGET_SECONDS:
             self._well("nobody could probe it", self._newest)
 
     def _well(self, because: str, seen_to_run: str) -> None:
         self.trouble, self._seen_to_run = None, seen_to_run
+        self._in_trouble.clear()
         _log.info("pods get the sidecar again", because=because)
 
     def _begin_anew(self, image: str) -> None:
-        self._of_image, self._has_run, self.trouble = image, False, None
-        self._until.clear()
+        self._of_image, self.trouble = image, None
+        for known in (self._in_trouble, self._runs, self._own):
+            known.clear()
         _log.info("another sidecar's image is looked at")
 
-    def _forget_namespaces(self) -> None:
+    def _forget(self) -> None:
         now = self._monotonic()
-        self._until = {namespace: until for namespace, until in self._until.items() if until > now}
+        self._in_trouble = {namespace: one for namespace, one in self._in_trouble.items() if one.until > now}
+
+    def _troubled_alone(self) -> int:
+        return len(self._in_trouble) if self.trouble is None else 0
 
 
 class _Turn:

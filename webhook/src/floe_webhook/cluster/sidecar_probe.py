@@ -2,9 +2,11 @@
 
     trouble ──▶ created ──▶ runs: everybody sees it, deleted after a while
                    │ not within a minute, of another image, or older than the trouble
-                   └──▶ deleted, and created anew: a new pod is pulled for at once, an old one waits longer each time
+                   └──▶ deleted, and another one created: a new pod is pulled for at once, an old one waits ever longer
 
-It is the sidecar as pods get it, alone, in the release's own namespace, and it meets Pod Security "restricted".
+It is the sidecar as pods get it, alone, in the release's own namespace, and it meets Pod Security "restricted". Each
+has a name of its own: one whose node is lost is being deleted for ever, and must not keep the next one from being
+created. Such a one is deleted by force after a while; if that does not help either, there are `MOST_PODS` at most.
 """
 
 import asyncio
@@ -19,6 +21,7 @@ from floe_certs.kubernetes import Answer, Request
 from floe_webhook import pod as pods
 from floe_webhook.announcements import Announcer, Subject, about
 from floe_webhook.cluster.api import JSON, KubernetesApi
+from floe_webhook.cluster.probe_pods import PROBE_LABELS, ProbePods
 from floe_webhook.cluster.sidecar_health import SidecarHealth
 from floe_webhook.cluster.sidecar_trouble import Trouble, runs
 from floe_webhook.pod import Document
@@ -34,6 +37,12 @@ PATIENCE_SECONDS = 60.0
 KEPT_SECONDS = 60.0
 """How long a probe pod that runs is left, so that every replica sees it."""
 
+DELETION_SECONDS = 60.0
+"""How long a probe pod may take to go, before it is deleted by force: its node is lost, and it holds nothing."""
+
+MOST_PODS = 5
+"""Probe pods at once; all but one are being deleted."""
+
 _DEADLINE_SECONDS = 600
 _OK = range(200, 300)
 _DONE_ALREADY = frozenset({404, 409})
@@ -41,13 +50,8 @@ _DONE_ALREADY = frozenset({404, 409})
 _log = structlog.get_logger(__name__)
 
 
-def probe_path(namespace: str, name: str) -> str:
-    """Where the probe pod is."""
-    return f"/api/v1/namespaces/{namespace}/pods/{name}"
-
-
-def probe_pod(sidecar: SidecarProfile, namespace: str, name: str) -> dict[str, Any]:
-    """The pod: the sidecar alone."""
+def probe_pod(sidecar: SidecarProfile, namespace: str, prefix: str) -> dict[str, Any]:
+    """The pod: the sidecar alone; the API server completes its name."""
     container: dict[str, Any] = dict(sidecar_container({}, sidecar, sidecar.ports))
     del container["restartPolicy"]  # it is an ordinary container here
     container["readinessProbe"] = {
@@ -59,9 +63,9 @@ def probe_pod(sidecar: SidecarProfile, namespace: str, name: str) -> dict[str, A
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": {
-            "name": name,
+            "generateName": prefix,
             "namespace": namespace,
-            "labels": {pods.INJECT_LABEL: "false", "app.kubernetes.io/component": "sidecar-probe"},
+            "labels": {pods.INJECT_LABEL: "false"} | PROBE_LABELS,
         },
         "spec": {
             "containers": [container],
@@ -82,7 +86,7 @@ def probe_pod(sidecar: SidecarProfile, namespace: str, name: str) -> dict[str, A
 
 
 class SidecarProbe:
-    """Keeps a probe pod while there is trouble."""
+    """Keeps a probe pod while there is trouble, and none otherwise."""
 
     def __init__(
         self,
@@ -92,8 +96,7 @@ class SidecarProbe:
         profile: CurrentProfile,
         announcer: Announcer,
         *,
-        namespace: str,
-        name: str,
+        probes: ProbePods,
         deployment: str | None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         monotonic: Callable[[], float] = time.monotonic,
@@ -101,13 +104,12 @@ class SidecarProbe:
         """No pod yet.
 
         Args:
-            api: Reads and deletes the pod.
-            create: Creates it, with an owner that takes it away on uninstall.
+            api: Deletes pods.
+            create: Creates one, with an owner that takes it away on uninstall.
             health: Says whether there is trouble.
             profile: Has the sidecar.
             announcer: Is told of the trouble.
-            namespace: The release's own.
-            name: The pod's.
+            probes: Where the pods are.
             deployment: What the trouble is announced on; None for nothing.
             sleep: How to wait.
             monotonic: Seconds that a change of the clock does not move.
@@ -117,50 +119,45 @@ class SidecarProbe:
         self._health = health
         self._profile = profile
         self._announcer = announcer
-        self._namespace = namespace
-        self._name = name
-        self._subject = Subject(namespace, "Deployment", deployment, "apps/v1") if deployment else None
+        self._probes = probes
+        self._subject = Subject(probes.namespace, "Deployment", deployment, "apps/v1") if deployment else None
         self._sleep = sleep
         self._monotonic = monotonic
-        self._is_gone = False  # another leader may have left one
-        self._seen: tuple[str, bool, float] = ("", False, 0.0)
+        self._is_clean = False  # another leader may have left some
+        self._since: dict[tuple[str, str], float] = {}  # by pod and state, when it was seen first
 
     async def run(self) -> None:
-        """Looks after the pod until it is cancelled; a pod that is left is found by the next leader."""
+        """Looks after the pods until it is cancelled; what is left is found by the next leader."""
         while True:
             await self.look()
             await self._sleep(SECONDS)
 
     async def look(self) -> None:
-        """Creates or deletes the pod, if either is due.
+        """Creates and deletes what is due.
 
         Raises:
             UnreachableError: There is no answer.
-            RefusedError: The pod cannot be read, created or deleted.
+            RefusedError: Pods cannot be listed, created or deleted.
         """
         trouble = self._health.trouble
-        if trouble is None and self._is_gone:
+        if trouble is None and self._is_clean:
             return
-        probe = await self._api.read(probe_path(self._namespace, self._name))
-        self._is_gone = probe is None
-        if probe is not None:
-            if self._is_spent(probe, trouble):
-                await self._delete()
-        elif trouble is not None:
+        found = await self._probes.found()
+        self._is_clean = not found
+        waits = {(pods.text(probe, "metadata", "uid"), _state(probe, trouble)): probe for probe in found}
+        now = self._monotonic()
+        self._since = {seen: self._since.get(seen, now) for seen in waits}
+        living = [probe for probe in found if not _is_being_deleted(probe)]
+        if trouble is not None and not living and len(found) < MOST_PODS:
             await self._begin(trouble)
-
-    def _is_spent(self, probe: Document, trouble: Trouble | None) -> bool:
-        if "deletionTimestamp" in pods.mapping(probe, "metadata"):
-            return False
-        uid, created = pods.text(probe, "metadata", "uid"), pods.text(probe, "metadata", "creationTimestamp")
-        is_running = trouble is None or runs(probe, trouble.image)
-        if self._seen[:2] != (uid, is_running):
-            self._seen = (uid, is_running, self._monotonic())
-        if trouble is not None and (created < trouble.created or _image(probe) != trouble.image):
-            return True
-        if pods.text(probe, "status", "phase") in ("Failed", "Succeeded"):
-            return True
-        return self._monotonic() - self._seen[2] >= (KEPT_SECONDS if is_running else PATIENCE_SECONDS)
+        newest = max(living, key=lambda probe: pods.text(probe, "metadata", "creationTimestamp"), default=None)
+        for (_, state), probe in waits.items():
+            waited = now - self._since[pods.text(probe, "metadata", "uid"), state]
+            if state == _DELETED:
+                if waited >= DELETION_SECONDS:
+                    await self._delete(probe, gracePeriodSeconds="0")
+            elif probe is not newest or _is_spent(probe, trouble) or waited >= _PATIENCE[state]:
+                await self._delete(probe)
 
     async def _begin(self, trouble: Trouble) -> None:
         if self._subject is not None:
@@ -168,18 +165,40 @@ class SidecarProbe:
         sidecar = self._profile.profile.sidecar
         if sidecar is None or sidecar.image != trouble.image:
             return
-        answer = await self._create(
-            "POST",
-            f"/api/v1/namespaces/{self._namespace}/pods",
-            query={},
-            body=probe_pod(sidecar, self._namespace, self._name),
-            content_type=JSON,
-        )
+        body = probe_pod(sidecar, self._probes.namespace, self._probes.prefix)
+        answer = await self._create("POST", self._probes.path, query={}, body=body, content_type=JSON)
         _accept(answer, "create")
-        _log.info("probing whether the sidecar starts", image=sidecar.image, pod=self._name)
+        self._is_clean = False
+        _log.info("probing whether the sidecar starts", image=sidecar.image, pod=_name(answer.document))
 
-    async def _delete(self) -> None:
-        _accept(await self._api("DELETE", probe_path(self._namespace, self._name)), "delete")
+    async def _delete(self, probe: Document, **query: str) -> None:
+        _accept(await self._api("DELETE", f"{self._probes.path}/{_name(probe)}", query=query), "delete")
+
+
+_DELETED, _RUNS, _WAITS = "being deleted", "runs", "waits"
+_PATIENCE = {_RUNS: KEPT_SECONDS, _WAITS: PATIENCE_SECONDS}
+
+
+def _state(probe: Document, trouble: Trouble | None) -> str:
+    if _is_being_deleted(probe):
+        return _DELETED
+    return _RUNS if trouble is None or runs(probe, trouble.image) else _WAITS
+
+
+def _is_spent(probe: Document, trouble: Trouble | None) -> bool:
+    """Whether it can prove nothing any more."""
+    if pods.text(probe, "status", "phase") in ("Failed", "Succeeded"):
+        return True
+    created = pods.text(probe, "metadata", "creationTimestamp")
+    return trouble is not None and (created < trouble.created or _image(probe) != trouble.image)
+
+
+def _is_being_deleted(probe: Document) -> bool:
+    return "deletionTimestamp" in pods.mapping(probe, "metadata")
+
+
+def _name(probe: Document) -> str:
+    return pods.text(probe, "metadata", "name")
 
 
 def _image(probe: Document) -> str:

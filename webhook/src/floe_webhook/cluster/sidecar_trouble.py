@@ -1,6 +1,7 @@
-"""What keeps a sidecar from starting, read off a pod as the kubelet reports it. Pure."""
+"""Whether a sidecar starts or what keeps it from starting, read off a pod as the kubelet reports it. Pure."""
 
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from floe_webhook import pod as pods
 from floe_webhook.pod import Document
@@ -9,6 +10,9 @@ _IMAGE = frozenset(
     {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError"}
     | {"RegistryUnavailable", "SignatureValidationFailed"}
 )
+STEADY = timedelta(seconds=60)
+"""A sidecar that has run for so long starts; one that crashes seldom gets so far, and never at once."""
+
 _CONTAINER = frozenset({"CrashLoopBackOff", "CreateContainerError", "CreateContainerConfigError", "RunContainerError"})
 
 
@@ -29,17 +33,38 @@ class Trouble:
 
 def trouble_of(pod: Document, image: str) -> Trouble | None:
     """What keeps the sidecar of one pod from starting, if it has this image."""
+    status = _sidecar_status(pod, image)
+    reason = _waits(status) or _crashes(pod, status)
+    return Trouble(reason, image, pods.text(pod, "metadata", "creationTimestamp")) if reason else None
+
+
+def has_run(pod: Document, image: str, now: datetime) -> bool:
+    """Whether the sidecar of one pod, if it has this image, runs steadily, or ended in order with its pod.
+
+    Args:
+        pod: An injected one.
+        image: The one in question.
+        now: Compared with what the pod's node says, so it need not be more exact than a minute.
+    """
+    state = pods.mapping(_sidecar_status(pod, image), "state")
+    if pods.text(pod, "status", "phase") == "Succeeded":
+        return pods.mapping(state, "terminated").get("exitCode") == 0
+    try:
+        started = datetime.fromisoformat(pods.text(state, "running", "startedAt"))
+    except ValueError:
+        return False
+    return started.tzinfo is not None and now - started >= STEADY
+
+
+def _sidecar_status(pod: Document, image: str) -> Document:
+    """What the kubelet says of the sidecar; nothing if the pod has none with this image."""
     specified = [
         pods.text(container, "image")
         for container in pods.entries(pods.mapping(pod, "spec"), "initContainers")
         if pods.text(container, "name") == pods.SIDECAR_NAME
     ]
-    if specified != [image]:
-        return None
-    for status in pods.entries(pods.mapping(pod, "status"), "initContainerStatuses"):
-        if pods.text(status, "name") == pods.SIDECAR_NAME and (reason := _waits(status) or _crashes(pod, status)):
-            return Trouble(reason, image, pods.text(pod, "metadata", "creationTimestamp"))
-    return None
+    statuses = pods.entries(pods.mapping(pod, "status"), "initContainerStatuses") if specified == [image] else []
+    return next((status for status in statuses if pods.text(status, "name") == pods.SIDECAR_NAME), {})
 
 
 def _waits(status: Document) -> str:
