@@ -53,7 +53,7 @@ def _rows() -> Iterator[tuple[str, Right]]:
             for resource in resources.replace("the Secret", "secrets").replace("`", "").split(", "):
                 for verb in verbs.split(", "):
                     if value != "value":
-                        yield value.strip("`"), (kind, resource, verb)
+                        yield value.replace("`", ""), (kind, resource, verb)
 
 
 def test_without_any_switch_only_what_nothing_works_without_is_granted(render: Renderings) -> None:
@@ -71,6 +71,15 @@ def test_every_switch_grants_what_the_documentation_says_of_it(render: Rendering
     granted = _rights(render({"rbac": ALL_OFF | {switch: True}})) - without
 
     assert granted == _documented(f"rbac.{switch}") != set()
+
+
+def test_what_two_switches_grant_together_is_granted_with_both_alone(render: Renderings) -> None:
+    pair = ("endedPods", "recreate")
+    apart = set().union(*(_rights(render({"rbac": ALL_OFF | {switch: True}})) for switch in pair))
+
+    together = _rights(render({"rbac": ALL_OFF | dict.fromkeys(pair, True)}))
+
+    assert together - apart == _documented("rbac.endedPods with rbac.recreate") != set()
 
 
 def test_nothing_is_granted_that_no_switch_grants(render: Renderings) -> None:
