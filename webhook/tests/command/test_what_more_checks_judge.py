@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from floe_certs.authority import create_authority, issue_serving_certificate
-from floe_webhook.checks.backends import judge_probe, judge_service
+from floe_webhook.checks.backends import judge_probe, judge_service, probe_pod
 from floe_webhook.checks.before_install import judge_leftovers, judge_release_namespace
 from floe_webhook.checks.certificates import judge_bundles
 from floe_webhook.checks.cluster import MissingError, Namespace
@@ -56,6 +56,21 @@ def test_a_backend_by_what_the_api_server_knows(found: Service | None, expected:
 def test_a_backend_by_what_a_pod_says(told: dict[str, str], expected: str) -> None:
     (finding,) = judge_probe("sales", [MARQUEZ], told)
     assert (finding.verdict, "from a pod in sales" in finding.sentence) == (expected, True)
+
+
+@pytest.mark.requirement("FP-5")
+def test_the_pod_of_a_probe_gets_the_sidecars_image_as_injected_pods_do() -> None:
+    pulled = {
+        "image": "registry.example/floe-sidecar:2",
+        "image_pull_policy": "Always",
+        "image_pull_secrets": ["private"],
+    }
+    sidecar = profile(injection={"sidecar": pulled}).sidecar
+    assert sidecar is not None
+    spec = probe_pod(sidecar, [MARQUEZ.address])["spec"]
+    (container,) = spec["containers"]
+    assert (container["image"], container["imagePullPolicy"]) == ("registry.example/floe-sidecar:2", "Always")
+    assert spec["imagePullSecrets"] == [{"name": "private"}]
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from floe_webhook.checks.cluster import Cluster, MissingError
 from floe_webhook.checks.destinations import Backend, Service, backends_of, service_of
 from floe_webhook.checks.results import Check, Finding, counted, failed, ok, skipped
 from floe_webhook.pod import Document
+from floe_webhook.profile import SidecarProfile
 
 _CHECK = Check.BACKENDS
 _CREATED = 201
@@ -84,7 +85,7 @@ async def probed_backends(cluster: Cluster) -> list[Finding]:
     named, found = backends_of(profile), []
     for namespace in await cluster.opted_in():
         try:
-            told = await _tried(cluster, namespace.name, profile.sidecar.image, named)
+            told = await _tried(cluster, namespace.name, profile.sidecar, named)
         except RefusedError as error:
             found.append(skipped(_CHECK, f"No probe in {namespace.name}: {error}"))
         except TimeoutError:
@@ -95,9 +96,11 @@ async def probed_backends(cluster: Cluster) -> list[Finding]:
     return found or [skipped(_CHECK, "No namespace has opted in, so there is none to try it from.")]
 
 
-async def _tried(cluster: Cluster, namespace: str, image: str, named: Sequence[Backend]) -> Mapping[str, str]:
+async def _tried(
+    cluster: Cluster, namespace: str, sidecar: SidecarProfile, named: Sequence[Backend]
+) -> Mapping[str, str]:
     path = f"/api/v1/namespaces/{namespace}/pods"
-    answer = await cluster.api("POST", path, body=_probe_pod(image, [backend.address for backend in named]))
+    answer = await cluster.api("POST", path, body=probe_pod(sidecar, [backend.address for backend in named]))
     if answer.status != _CREATED:
         raise RefusedError(pods.text(answer.document, "message") or f"POST {path}: {answer.status}")
     created = f"{path}/{pods.text(answer.document, 'metadata', 'name')}"
@@ -126,11 +129,13 @@ def _message_of(pod: Document) -> Mapping[str, str]:
     return {}
 
 
-def _probe_pod(image: str, targets: Sequence[str]) -> Document:
+def probe_pod(sidecar: SidecarProfile, targets: Sequence[str]) -> Document:
+    """The pod that tries to connect; it gets the sidecar's image as injected pods do."""
     resources = {"cpu": "10m", "memory": "48Mi"}
     container = {
         "name": "probe",
-        "image": image,
+        "image": sidecar.image,
+        "imagePullPolicy": sidecar.image_pull_policy,
         "command": ["/opt/floe/bin/python", "-c", PROBE, "/dev/termination-log", *targets],
         "resources": {"requests": resources, "limits": resources},
         "securityContext": {
@@ -150,6 +155,7 @@ def _probe_pod(image: str, targets: Sequence[str]) -> Document:
             "activeDeadlineSeconds": int(_WAIT.total_seconds()),
             "automountServiceAccountToken": False,
             "containers": [container],
+            "imagePullSecrets": [{"name": name} for name in sidecar.image_pull_secrets],
             "restartPolicy": "Never",
         },
     }
