@@ -106,10 +106,7 @@ class CurrentProfile:
 
 
 async def follow(refresh: Callable[[], Awaitable[object]], *, seconds: float = POLL_SECONDS) -> None:
-    """Refreshes every so many seconds until it is cancelled."""
+    """Refreshes every so many seconds until it is cancelled; what it raises is `leading.keep_running`'s to count."""
     while True:
         await asyncio.sleep(seconds)
-        try:
-            await refresh()
-        except Exception as error:  # noqa: BLE001 - the edge of a loop that must not end
-            _log.error("following a file failed", error=type(error).__name__)
+        await refresh()

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from floe_certs.kubernetes import Answer
 from floe_webhook.aggregation import Limits
 from floe_webhook.announcements import Announcement, Subject
 from floe_webhook.cluster.events import Events, Unwritten
@@ -171,6 +172,26 @@ async def test_what_is_refused_is_counted_and_not_asked_for_again() -> None:
 
         assert noted.lost == {Unwritten.REFUSED: 1}
         assert len(server.asked) == 1
+
+
+async def test_an_event_that_fails_unexpectedly_is_given_up_and_holds_up_no_other() -> None:
+    async with cluster() as (server, api):
+        noted, clock = Noted(), Clock()
+
+        async def failing(method: str, path: str, **named: Any) -> Answer:
+            if (named.get("body") or {}).get("reason") == "Windows":
+                raise RuntimeError("a defect")
+            return await api(method, path, **named)
+
+        writer = events(failing, noted, clock)
+        writer.announce(told(reason="Windows"))
+        writer.announce(told())
+        with pytest.raises(RuntimeError):  # `keep_running` counts it
+            await writer.write()
+        await writer.write()
+
+        assert [found["reason"] for found in server.events] == ["HostNetwork"]
+        assert noted.lost == {Unwritten.FAILED: 1}
 
 
 async def test_more_than_the_limit_is_counted() -> None:

@@ -4,12 +4,14 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 from cryptography import x509
 
 from floe_core.errors import ConfigurationError
+from floe_webhook.leading import keep_running
 from floe_webhook.metrics import Metrics
 from floe_webhook.profile import Profile
 from floe_webhook.reload import CurrentProfile, follow
@@ -117,7 +119,7 @@ async def test_a_key_of_another_certificate_leaves_the_last_good_pair(serving: S
 
 
 @pytest.mark.requirement("HOUSE-8")
-async def test_following_goes_on_after_an_error() -> None:
+async def test_following_goes_on_after_an_error_that_is_counted() -> None:
     refreshed = 0
     often_enough = asyncio.Event()
 
@@ -129,9 +131,12 @@ async def test_following_goes_on_after_an_error() -> None:
         often_enough.set()
         return False
 
-    task = asyncio.create_task(follow(refresh, seconds=0.001))
+    failures: list[str] = []
+    run = partial(follow, refresh, seconds=0.001)
+    task = asyncio.create_task(keep_running("manifest", run, failures.append, sleep=lambda _: asyncio.sleep(0)))
     await asyncio.wait_for(often_enough.wait(), timeout=10)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
     assert refreshed >= 2
+    assert failures == ["manifest"]

@@ -54,6 +54,7 @@ class Unwritten(StrEnum):
     NO_ROOM = "no_room"
     RATE_LIMITED = "rate_limited"
     REFUSED = "refused"
+    FAILED = "failed"
 
 
 class EventsObserver(Protocol):
@@ -115,18 +116,21 @@ class Events:
         """Writes until it is cancelled."""
         while True:
             await asyncio.sleep(ROUND_SECONDS)
-            try:
-                await self.write()
-            except Exception as error:  # noqa: BLE001 - the edge of a loop that must not end
-                _log.error("events cannot be written", error=type(error).__name__)
+            await self.write()
 
     async def write(self) -> None:
-        """Writes what is due; what the API server cannot take now is tried again in a later round."""
+        """Writes what is due; what the API server cannot take now is tried again in a later round.
+
+        Whatever else is raised is for who runs this to count; what caused it is given up, so that it is raised once.
+        """
         for series in self._noted.due(self.monotonic()):
             try:
                 await self._write(series)
             except UnreachableError:
                 break
+            except Exception:
+                self.observer.event_lost(Unwritten.FAILED, self._noted.drop(series))
+                raise
         if lost := self._noted.tidy(self.monotonic()):
             self.observer.event_lost(Unwritten.RATE_LIMITED, lost)
 
