@@ -8,7 +8,7 @@ import pytest
 from floe_core.errors import ConfigurationError, Problem, ValidationError
 from floe_monitor.contracts.directory import read_directory
 from floe_monitor.contracts.model import AvailabilityPromise, Contract
-from floe_monitor.contracts.reading import parse_contract
+from floe_monitor.contracts.reading import examine_contract, parse_contract
 
 pytestmark = pytest.mark.requirement("FR-004", "FR-008")
 
@@ -219,6 +219,90 @@ def test_a_bad_contract_never_stops_the_others(tmp_path: Path) -> None:
     assert [contract.id.contract for contract in found.contracts] == ["orders", "customers"]
     assert [Path(error.where.file or "").name for error in found.errors if error.where] == ["c.yaml", "d.yaml"]
     assert "there twice" in found.errors[1].what
+
+
+MIXED = """\
+schema:
+  - name: orders
+    quality:
+      - {name: good, metric: rowCount, mustBeGreaterThan: 0}
+      - {name: text, metric: rowCount, mustBe: many}
+      - {name: whole table, metric: nullValues, mustBe: 0}
+      - {name: one end, metric: rowCount, mustBeBetween: [1]}
+      - {name: no list, metric: rowCount, mustBeBetween: 1 to 2}
+      - no rule at all
+      - {name: typo, type: sqll, query: SELECT 1, mustBe: 1}
+      - {name: endless, metric: rowCount, mustBeLessThan: .inf}
+    properties:
+      - name: email
+        quality: not a list
+      - name: updated_at
+        quality:
+          - {name: also good, metric: nullValues}
+      - name: lines
+        logicalType: array
+        items:
+          logicalType: object
+          properties:
+            - {name: sku, logicalType: string, quality: [{metric: [1]}]}
+slaProperties:
+  - {property: freshness, value: PT6H, element: orders.updated_at}
+  - {property: latency, value: soon, element: orders.updated_at}
+  - {property: availability, value: often}
+  - {value: 1}
+"""
+
+
+@pytest.mark.requirement("FR-015", "FR-021")
+def test_a_wrong_promise_costs_itself_only_and_is_told_with_its_place() -> None:
+    examined = examine_contract(HEAD + MIXED, file="orders.yaml")
+    assert [rule.element for rule in examined.contract.quality] == ["orders: good", "orders.updated_at: also good"]
+    assert [promise.element for promise in examined.contract.freshness] == ["orders.updated_at"]
+    assert examined.contract.availability is None
+    assert [(problem.where.line, problem.where.path) for problem in examined.refused] == [
+        (12, "schema[0].quality[1].mustBe"),
+        (13, "schema[0].quality[2]"),
+        (14, "schema[0].quality[3].mustBeBetween"),
+        (15, "schema[0].quality[4].mustBeBetween"),
+        (16, "schema[0].quality[5]"),
+        (17, "schema[0].quality[6].type"),
+        (18, "schema[0].quality[7].mustBeLessThan"),
+        (21, "schema[0].properties[0].quality"),
+        (30, "schema[0].properties[2].items.properties[0].quality[0].metric"),
+        (33, "slaProperties[1].value"),
+        (34, "slaProperties[2].value"),
+        (35, "slaProperties[3]"),
+    ]
+    assert len(problems_of(HEAD + MIXED)) == len(examined.refused)
+
+
+def test_a_wrong_promise_does_not_excuse_a_wrong_contract() -> None:
+    with pytest.raises(ValidationError) as caught:
+        examine_contract(HEAD.replace("kind: DataContract", "kind: Table") + MIXED, file="orders.yaml")
+    assert len(caught.value.problems) == 13
+
+
+def test_a_directory_watches_the_promises_that_are_right_and_names_the_others(tmp_path: Path) -> None:
+    (tmp_path / "orders.yaml").write_text(HEAD + MIXED)
+    found = read_directory(tmp_path)
+    assert len(found.contracts[0].quality) == 2
+    assert found.kept == ()
+    assert "schema[0].quality[1].mustBe" in found.problems[0]
+
+
+@pytest.mark.parametrize("version", ["v3.0.0", "v3.0.2", "v3.1.0", "v3.2.0"])
+def test_each_version_of_odcs_3_is_understood(version: str) -> None:
+    assert read(HEAD.replace("v3.1.0", version) + MIXED.partition("    quality:")[0]).tables[0].name == "orders"
+
+
+@pytest.mark.parametrize("version", ["v3.0.2", "v3.1.0"])
+def test_odcs_asks_for_a_status_until_3_1(version: str) -> None:
+    problems = problems_of(HEAD.replace("v3.1.0", version).replace("status: active\n", ""))
+    assert [problem.what for problem in problems] == ["`status` is missing."]
+
+
+def test_odcs_3_2_asks_for_no_status() -> None:
+    assert read(HEAD.replace("v3.1.0", "v3.2.0").replace("status: active\n", "")).id.version == "1.2.0"
 
 
 def test_a_missing_folder_is_an_error(tmp_path: Path) -> None:

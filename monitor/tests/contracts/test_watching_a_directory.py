@@ -77,9 +77,17 @@ def test_a_contract_that_turns_bad_keeps_its_last_good_form_and_is_told(
 
 
 def test_a_contract_that_was_never_good_is_told_only(directory: ContractDirectory, tmp_path: Path) -> None:
-    write(tmp_path, "customers", age="soon")
+    write(tmp_path, "customers").write_text("nonsense: true")
     found = directory.read()
     assert (names(found), found.kept, len(found.problems)) == (["orders"], (), 1)
+
+
+def test_a_new_contract_is_watched_without_its_wrong_promise(directory: ContractDirectory, tmp_path: Path) -> None:
+    path = write(tmp_path, "customers", age="soon")
+    found = directory.read()
+    assert (found.contracts[0].freshness, found.kept, len(found.problems)) == ((), (), 1)
+    path.write_text(path.read_text().replace("id: customers", "id: clients"))
+    assert (names(directory.read()), directory.read().kept) == (["clients", "orders"], ())
 
 
 def test_a_config_map_that_is_swapped_is_a_change(tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """Contracts of a directory, read again when it changes; a bad one is reported and never stops the others.
 
+A bad promise costs itself only: the others of its contract are watched, or the last form in which all was good.
+
 Looking is by the files' names, sizes and times, from time to time: it works on every volume, and a ConfigMap's links
 are followed. A change counts once two looks in a row have seen the same: no file is read while it is being written.
 """
@@ -9,8 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from floe_core.errors import ConfigurationError, FloeError, Location, ValidationError
+from floe_core.manifest.document import read_text
 from floe_monitor.contracts.model import Contract, ContractId
-from floe_monitor.contracts.reading import read_contract
+from floe_monitor.contracts.reading import Examined, examine_contract
 
 _SUFFIXES = (".odcs.yaml", ".odcs.yml", ".yaml", ".yml")
 
@@ -21,7 +24,7 @@ class ReadContracts:
 
     Attributes:
         contracts: Those that can be watched.
-        errors: Why others cannot.
+        errors: Why others cannot, and which promises of these are left out.
         kept: Those whose file is bad now, in their last good form.
     """
 
@@ -52,7 +55,7 @@ class ContractDirectory:
     def __init__(self, directory: Path, *, environment: str | None = None) -> None:
         self._directory = directory
         self._environment = environment
-        self._good: dict[Path, Contract] = {}
+        self._good: dict[Path, Examined] = {}
         self._read: _Look | None = None
         self._last: _Look | None = None
 
@@ -66,23 +69,34 @@ class ContractDirectory:
         contracts: dict[ContractId, Contract] = {}
         errors: list[FloeError] = []
         kept: list[ContractId] = []
-        good: dict[Path, Contract] = {}
+        good: dict[Path, Examined] = {}
         for path in self._files():
-            try:
-                contract = read_contract(path, environment=self._environment)
-            except (ConfigurationError, ValidationError) as error:
+            examined, error = self._examined(path)
+            if error is not None:
                 errors.append(error)
-                if path not in self._good:
-                    continue
-                contract = self._good[path]
-                kept.append(contract.id)
-            good[path] = contract
+                if _is_better(self._good.get(path), examined):
+                    examined = self._good[path]
+                    kept.append(examined.contract.id)
+            if examined is None:
+                continue
+            good[path] = examined
+            contract = examined.contract
             if contract.id in contracts:
                 errors.append(_twice(contract.id, path))
             else:
                 contracts[contract.id] = contract
         self._good = good
         return ReadContracts(tuple(contracts.values()), tuple(errors), tuple(kept))
+
+    def _examined(self, path: Path) -> tuple[Examined | None, FloeError | None]:
+        """What a file holds, as far as it is right, and what is wrong with it."""
+        try:
+            examined = examine_contract(read_text(path), file=str(path), environment=self._environment)
+        except (ConfigurationError, ValidationError) as error:
+            return None, error
+        if not examined.refused:
+            return examined, None
+        return examined, ValidationError.of(f"The contract {examined.contract.id}", examined.refused)
 
     def changes(self) -> ReadContracts | None:
         """As `read`, if something has changed since and stands still by now; otherwise None."""
@@ -116,6 +130,11 @@ class ContractDirectory:
 def read_directory(directory: Path, *, environment: str | None = None) -> ReadContracts:
     """All contracts of a directory, once; see `ContractDirectory.read`."""
     return ContractDirectory(directory, environment=environment).read()
+
+
+def _is_better(before: Examined | None, now: Examined | None) -> bool:
+    """Whether the last form is watched on: it had every promise, or the new one is no contract at all."""
+    return before is not None and (now is None or not before.refused)
 
 
 def _twice(contract: ContractId, path: Path) -> ConfigurationError:

@@ -11,6 +11,7 @@
 | `severity`                            | `info`, `warning` or heavier words; without one a broken rule is an error |
 """
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
@@ -20,6 +21,7 @@ from floe_core.manifest.document import KeyPath
 from floe_core.plugin_interfaces.alert_channel import ViolationSeverity
 from floe_core.plugin_interfaces.quality import Dimension, QualityCheck, SeverityLevel
 from floe_monitor.contracts.model import ContractTable, QualityRule
+from floe_monitor.contracts.pruning import REFUSED
 
 Report = Callable[[KeyPath, str, str | None], None]
 
@@ -34,6 +36,7 @@ _OLDER_NAMES: Final = {
     "validValues": "invalidValues",
     "countCheck": "rowCount",
 }
+_TYPES: Final = frozenset({"library", "sql", "text", "custom"})
 _OPERATORS: Final = (
     "mustBe",
     "mustNotBe",
@@ -159,14 +162,21 @@ class _Rules:
         for index, rule in enumerate(given or ()):
             here = (*path, index)
             kind = rule.type or "library"
+            if kind == REFUSED:
+                continue  # its problem is known already
             metric = "sql" if kind == "sql" else _metric(rule) if kind == "library" else None
             if metric is None:
-                if kind == "library" and not (rule.metric or rule.rule):
-                    self._report(here, "A quality rule without `metric`.", f"Metrics: {', '.join(sorted(_METRICS))}.")
+                self._check_kind(rule, kind, here)
                 continue
             parameters = self._parameters(rule, metric, here, column)
             if parameters is not None:
                 yield self._rule(rule, metric, parameters, column)
+
+    def _check_kind(self, rule: DataQuality, kind: str, path: KeyPath) -> None:
+        if kind == "library" and not (rule.metric or rule.rule):
+            self._report(path, "A quality rule without `metric`.", f"Metrics: {', '.join(sorted(_METRICS))}.")
+        if kind not in _TYPES:
+            self._report((*path, "type"), f"The type {kind} is not known.", f"Types: {', '.join(sorted(_TYPES))}.")
 
     def _rule(
         self, rule: DataQuality, metric: str, parameters: dict[str, Any], column: SchemaProperty | None
@@ -261,10 +271,14 @@ class _Rules:
             return None
         operator, value = given[0]
         bound = tuple(value) if isinstance(value, list) else (value,)
-        if not all(isinstance(end, (int, float)) for end in bound):
+        if not all(_is_number(end) for end in bound):
             self._report((*path, operator), f"`{operator}` is not a number.", "Rules compare numbers.")
             return None
         return {"operator": operator, "bound": bound}
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _value(value: object) -> str | bool | int | float | None:

@@ -1,11 +1,13 @@
 """Reads one ODCS contract: YAML text in, a `Contract` out, or every problem with its file, line and field.
 
 The document is judged by the `open-data-contract-standard` model; what the monitor needs beyond it, by the rules here.
+A wrong promise (a quality rule, a service level) costs itself only where the caller asks for that (`examine_contract`);
+whoever writes or registers a contract is told of it as of any other problem.
 """
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pydantic
@@ -17,7 +19,7 @@ from open_data_contract_standard.model import (
 
 from floe_core.errors import Problem, ValidationError
 from floe_core.manifest.document import Document, KeyPath, parse_document, read_text
-from floe_core.manifest.problems import problems_in
+from floe_core.manifest.problems import KeyProblem, problems_in
 from floe_monitor.contracts.durations import parse_duration, parse_ratio
 from floe_monitor.contracts.model import (
     AvailabilityPromise,
@@ -27,6 +29,7 @@ from floe_monitor.contracts.model import (
     FreshnessPromise,
     QualityRule,
 )
+from floe_monitor.contracts.pruning import REFUSED, modelled, promise_at
 from floe_monitor.contracts.quality import quality_rules, unchecked
 from floe_monitor.contracts.schema import remarks_on, table_of
 
@@ -34,13 +37,27 @@ _API_VERSION = re.compile(r"v3\.[012]\.\d+")
 # What the store keeps of a contract's identity.
 _LONGEST_NAME, _LONGEST_VERSION = 255, 50
 _REQUIRED = ("apiVersion", "kind", "id", "version", "status")
+# ODCS 3.2 asks for no status.
+_WITHOUT_STATUS = re.compile(r"v3\.2\.\d+")
 # ODCS names `latency` and its short form; `freshness` is what tools and people write. Both bound the age of the data.
 _FRESHNESS = frozenset({"freshness", "latency", "ly"})
 _AVAILABILITY = frozenset({"availability", "av"})
 
 
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """A contract that can be watched, and why some of its promises are left out.
+
+    Attributes:
+        refused: What is wrong with them, in the order of the document.
+    """
+
+    contract: Contract
+    refused: tuple[Problem, ...] = ()
+
+
 def read_contract(path: Path, *, environment: str | None = None) -> Contract:
-    """The contract in a file.
+    """The contract in a file, if all of it is right.
 
     Args:
         path: A YAML file.
@@ -48,37 +65,61 @@ def read_contract(path: Path, *, environment: str | None = None) -> Contract:
 
     Raises:
         ConfigurationError: The file cannot be read.
-        ValidationError: It is no contract that can be watched; `problems` has each reason with its place.
+        ValidationError: Something in it is wrong; `problems` has each reason with its place.
     """
     return parse_contract(read_text(path), file=str(path), environment=environment)
 
 
 def parse_contract(text: str, *, file: str, environment: str | None = None) -> Contract:
     """As `read_contract`, from a text; `file` names it in errors."""
+    examined = examine_contract(text, file=file, environment=environment)
+    if examined.refused:
+        raise ValidationError.of("The contract", examined.refused)
+    return examined.contract
+
+
+def examine_contract(text: str, *, file: str, environment: str | None = None) -> Examined:
+    """The contract without its wrong promises.
+
+    Raises:
+        ValidationError: It is no contract that can be watched; `problems` has all that is wrong, with its place.
+    """
     document = parse_document(text, file=file, begin_with="apiVersion: v3.1.0")
     try:
-        odcs = OpenDataContractStandard.model_validate(document.content)
+        odcs, left_out = modelled(document)
     except pydantic.ValidationError as error:
         found = [problem.at(document) for problem in problems_in(error, OpenDataContractStandard)]
         raise ValidationError.of("The contract", found) from None
-    reader = _Reader(document, odcs, environment)
+    reader = _Reader(document, odcs, environment, left_out)
     contract = reader.contract()
     if reader.problems:
-        raise ValidationError.of("The contract", reader.problems)
-    return contract
+        raise ValidationError.of("The contract", sorted([*reader.problems, *reader.refused], key=_place))
+    return Examined(contract, tuple(sorted(reader.refused, key=_place)))
+
+
+def _place(problem: Problem) -> tuple[int, int]:
+    return (problem.where.line or 0, problem.where.column or 0)
 
 
 class _Reader:
     """Collects every problem of one document, so that a person sees all of them at once."""
 
-    def __init__(self, document: Document, odcs: OpenDataContractStandard, environment: str | None) -> None:
+    def __init__(
+        self,
+        document: Document,
+        odcs: OpenDataContractStandard,
+        environment: str | None,
+        left_out: Iterable[KeyProblem] = (),
+    ) -> None:
         self._document = document
         self._odcs = odcs
         self._environment = environment
         self.problems: list[Problem] = []
+        self.refused: list[Problem] = [problem.at(document) for problem in left_out]
 
     def contract(self) -> Contract:
         self._check_head()
+        self._check_service_levels()
         tables = tuple(self._tables())
         promises = self._freshness(tables)
         return Contract(
@@ -95,11 +136,12 @@ class _Reader:
     def _report(self, path: KeyPath, what: str, remedy: str | None = None) -> None:
         where = self._document.locate(path)
         # What is missing at the top has no line of its own.
-        self.problems.append(Problem(what, replace(where, line=where.line or 1, column=where.column or 1), remedy))
+        problem = Problem(what, replace(where, line=where.line or 1, column=where.column or 1), remedy)
+        (self.refused if promise_at(path) else self.problems).append(problem)
 
     def _check_head(self) -> None:
         for key in _REQUIRED:
-            if not getattr(self._odcs, key):
+            if not getattr(self._odcs, key) and not (key == "status" and self._needs_no_status):
                 self._report((key,), f"`{key}` is missing.", "ODCS requires it.")
         if self._odcs.apiVersion and not _API_VERSION.fullmatch(self._odcs.apiVersion):
             self._report(
@@ -112,6 +154,15 @@ class _Reader:
         if self._odcs.version and re.search(r"[^!-~]|[:/]", self._odcs.version):
             what = "The version holds a space, a colon, a slash or a character outside ASCII."
             self._report(("version",), what, "Write one such as 1.0.0.")
+
+    def _check_service_levels(self) -> None:
+        for index, level in enumerate(self._odcs.slaProperties or ()):
+            if not level.property:
+                self._report(("slaProperties", index), "A service level without `property`.", "Name it.")
+
+    @property
+    def _needs_no_status(self) -> bool:
+        return _WITHOUT_STATUS.fullmatch(self._odcs.apiVersion or "") is not None
 
     def _id(self) -> ContractId:
         odcs = self._odcs
@@ -215,7 +266,7 @@ class _Reader:
 
     def _remarks(self, tables: tuple[ContractTable, ...]) -> Iterator[str]:
         for level in self._odcs.slaProperties or ():
-            if (level.property or "").strip().lower() not in _FRESHNESS | _AVAILABILITY:
+            if (level.property or REFUSED).strip().lower() not in _FRESHNESS | _AVAILABILITY | {REFUSED}:
                 yield f"The service level {level.property} is declared and not checked."
         for table in tables:
             yield from remarks_on(table)
