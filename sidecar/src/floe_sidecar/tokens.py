@@ -3,7 +3,7 @@
     token = <namespace> "." hex(HMAC-SHA256(key, "floe-gateway-token/1:" <namespace>))
 
 A namespace's name has no dot (RFC 1123 label). Who has a key can make every token, so the keys stay with the gateway:
-`python -m floe_sidecar.tokens NAMESPACE…` is run in its pod.
+`python -m floe_sidecar.tokens NAMESPACE…` is run in its pod, and `--keep` in a container that has nothing else to do.
 
 | exit code | meaning |
 |---|---|
@@ -90,10 +90,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--keys", type=Path, default=keys_from, help=f"file of the keys ({Variable.GATEWAY_KEY_FILE})")
     parser.add_argument("--secret", default="floe-gateway-token", help="the Secrets' name (%(default)s)")
     parser.add_argument("--key", default="token", help="the key in them (%(default)s)")
+    parser.add_argument(
+        "--keep", type=Path, metavar="FILE", help="writes the token there, until SIGTERM, as keys change"
+    )
     parser.add_argument("--check", type=Path, metavar="FILE", help="says whose the token in the file is")
     options = parser.parse_args(arguments)
     if options.keys is None or bool(options.namespaces) == bool(options.check):
         parser.error(f"give namespaces or --check, and the keys with --keys or {Variable.GATEWAY_KEY_FILE}")
+    if options.keep is not None:
+        if len(options.namespaces) != 1 or not is_namespace(options.namespaces[0]):
+            parser.error("--keep is for one namespace")
+        return _keep(options.keys, options.keep, options.namespaces[0])
     try:
         text = options.keys.read_text(encoding="utf-8")
         token = options.check.read_text(encoding="utf-8").strip() if options.check else ""
@@ -111,6 +118,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     key = keys_of(text)[0]
     items = [secret(name, issue(key, name), name=options.secret, key=options.key) for name in options.namespaces]
     sys.stdout.write(json.dumps({"apiVersion": "v1", "kind": "List", "items": items}, indent=2) + "\n")
+    return _DONE
+
+
+def _keep(keys: Path, file: Path, namespace: str) -> int:
+    import signal  # noqa: PLC0415 - for this only
+    import threading  # noqa: PLC0415 - as above
+
+    from floe_sidecar.token_file import keep  # noqa: PLC0415 - as above
+
+    ended = threading.Event()
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(signum, lambda *_: ended.set())
+    keep(keys, file, namespace, is_over=ended.wait, complain=_complain)
     return _DONE
 
 
