@@ -8,7 +8,8 @@ import pytest
 from ruamel.yaml import YAML
 
 from floe_monitor.cli import monitor
-from floe_sidecar.settings import Variable
+from floe_monitor.service.metrics import METRICS
+from floe_sidecar.settings import DEFAULT_HEALTH_PORT, DEFAULT_PORT, Variable
 from floe_webhook.__main__ import main as webhook_program
 from floe_webhook.following import Follow
 from floe_webhook.lookups import Lookup
@@ -87,6 +88,17 @@ def test_every_variable_that_the_chart_gives_is_one_of_the_gateway() -> None:
     assert "ROLE" in given
 
 
+@pytest.mark.requirement("FR-023")
+def test_every_variable_that_the_chart_gives_the_monitors_sidecar_is_one_of_a_sidecar() -> None:
+    template = (CHART / "templates/monitor/_sidecar.tpl").read_text(encoding="utf-8")
+    given = set(re.findall(r'^ +"([A-Z_]+)" ', template, re.MULTILINE))
+
+    assert {f"FLOE_SIDECAR_{name}" for name in given} <= {str(variable) for variable in Variable}
+    assert "LINEAGE_URL" in given
+    assert f"--lineage-url=http://127.0.0.1:{DEFAULT_PORT}" in ALL_TEMPLATES
+    assert f"containerPort: {DEFAULT_HEALTH_PORT}" in template
+
+
 def _flags(template: str) -> set[str]:
     return set(re.findall(r"^ +- (--[a-z-]+)=", (CHART / template).read_text(encoding="utf-8"), re.MULTILINE))
 
@@ -102,6 +114,14 @@ def test_alerts_and_panels_ask_for_metrics_that_the_webhook_has(file: str) -> No
     told = set(re.findall(r"^# HELP (\w+)", Metrics().text().decode(), re.MULTILINE))
 
     assert {name.removesuffix("_bucket") for name in asked} <= told
+
+
+@pytest.mark.requirement("CC-1.4", "FR-033")
+def test_alerts_ask_for_metrics_that_the_monitor_has() -> None:
+    text = (CHART / "templates/monitor/alerts.yaml").read_text(encoding="utf-8")
+    asked = set(re.findall(r"floe_(?:contract|monitor|alert)_\w+", text))
+
+    assert {name.removesuffix("_bucket") for name in asked} <= set(METRICS)
 
 
 def test_the_chart_and_the_images_have_one_version() -> None:
