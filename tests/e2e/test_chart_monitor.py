@@ -35,7 +35,8 @@ def _one(objects: list[Manifest], kind: str, name: str = NAME) -> Manifest:
 
 
 def _container(pod: Manifest, name: str) -> Manifest:
-    (found,) = [one for one in [*pod.get("initContainers", []), *pod["containers"]] if one["name"] == name]
+    containers: list[Manifest] = [*pod.get("initContainers", []), *pod["containers"]]
+    (found,) = [one for one in containers if one["name"] == name]
     return found
 
 
