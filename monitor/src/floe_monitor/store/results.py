@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -14,6 +14,7 @@ from floe_core.plugin_interfaces.alert_channel import AlertKind
 from floe_monitor.alerts.episodes import Step
 from floe_monitor.checks.model import CheckStatus
 from floe_monitor.contracts.model import Contract
+from floe_monitor.store.aggregates import mark_days
 from floe_monitor.store.leases import valid_runs
 from floe_monitor.store.records import Alert, CheckRun
 from floe_monitor.store.tables import (
@@ -58,6 +59,7 @@ async def record(engine: AsyncEngine, runs: Sequence[CheckRun]) -> int:
         valid = await valid_runs(connection, runs)
         stored = await _insert_results(connection, valid)
         fresh = [run for run in valid if run.id in stored]
+        await mark_days(connection, [run.checked_at for run in fresh], datetime.now(UTC))
         for run in fresh:
             ours = await _store_steps(connection, run)
             await _insert_all(
@@ -82,7 +84,9 @@ async def _insert_results(connection: AsyncConnection, runs: Sequence[CheckRun])
     """Ids of the runs that were not stored before."""
     if not runs:
         return set()
-    statement = upsert(CheckResult).on_conflict_do_nothing(index_elements=["id"]).returning(CheckResult.id)
+    statement = (
+        upsert(CheckResult).on_conflict_do_nothing(index_elements=["id", "checked_at"]).returning(CheckResult.id)
+    )
     return set((await connection.scalars(statement, [_result_row(run) for run in runs])).all())
 
 

@@ -1,14 +1,28 @@
 """The tables. Every contract is named by name and version (`ContractId`); times are aware.
 
-Results and violations are kept for `retention_days` and go by their own times; episodes and the outbox refer to each
-other. No foreign key leads to results: dropping old ones must never fail because a violation still names one.
+Results and violations are kept for `retention_days` in partitions by month (`floe_monitor.store.partitions`), daily
+aggregates for ever; episodes and the outbox refer to each other. No foreign key leads to results: dropping old ones
+must never fail because a violation still names one.
 """
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, ClassVar
 from uuid import UUID
 
-from sqlalchemy import BigInteger, DateTime, Double, ForeignKey, Index, Integer, MetaData, String, Text, Uuid, text
+from sqlalchemy import (
+    BigInteger,
+    Date,
+    DateTime,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Text,
+    Uuid,
+    text,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -30,6 +44,7 @@ class Table(DeclarativeBase):
     )
     type_annotation_map: ClassVar[dict[Any, Any]] = {
         datetime: _TIME,
+        date: Date,
         float: Double,
         dict[str, Any]: JSONB,
         list[Any]: JSONB,
@@ -56,6 +71,7 @@ class CheckResult(Table):
     __table_args__ = (
         Index("ix_contract_check_results_contract", "contract_name", "contract_version", "check_type", "checked_at"),
         Index("ix_contract_check_results_type", "check_type", "checked_at"),
+        {"postgresql_partition_by": "RANGE (checked_at)"},
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
@@ -64,7 +80,7 @@ class CheckResult(Table):
     check_type: Mapped[str] = mapped_column(_WORD)
     status: Mapped[str] = mapped_column(_WORD)
     planned_at: Mapped[datetime]
-    checked_at: Mapped[datetime]
+    checked_at: Mapped[datetime] = mapped_column(primary_key=True)
     duration_seconds: Mapped[float]
     details: Mapped[dict[str, Any]]
 
@@ -76,6 +92,7 @@ class Violation(Table):
     __table_args__ = (
         Index("ix_contract_violations_contract", "contract_name", "contract_version", "detected_at"),
         Index("ix_contract_violations_severity", "severity", "detected_at"),
+        {"postgresql_partition_by": "RANGE (detected_at)"},
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
@@ -88,7 +105,7 @@ class Violation(Table):
     expected_value: Mapped[str | None] = mapped_column(Text)
     actual_value: Mapped[str | None] = mapped_column(Text)
     affected_consumers: Mapped[list[Any]]
-    detected_at: Mapped[datetime]
+    detected_at: Mapped[datetime] = mapped_column(primary_key=True)
     check_result_id: Mapped[UUID]
     episode_id: Mapped[UUID | None]
 
@@ -199,3 +216,52 @@ class ReplicaRow(Table):
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
     alive_until: Mapped[datetime]
+    knows: Mapped[str | None] = mapped_column(String(50), doc="Names the set of contracts that it knows")
+
+
+class DailyAggregate(Table):
+    """One check of one contract on one day of UTC; sums, so that weeks and months follow from them exactly."""
+
+    __tablename__ = "contract_daily_aggregates"
+    __table_args__ = (Index("ix_contract_daily_aggregates_date", "date"),)
+
+    contract_name: Mapped[str] = mapped_column(_NAME, primary_key=True)
+    contract_version: Mapped[str] = mapped_column(_VERSION, primary_key=True)
+    check_type: Mapped[str] = mapped_column(_WORD, primary_key=True)
+    day: Mapped[date] = mapped_column("date", primary_key=True)
+    total_checks: Mapped[int]
+    passed_checks: Mapped[int]
+    failed_checks: Mapped[int]
+    error_checks: Mapped[int]
+    unknown_checks: Mapped[int]
+    skipped_checks: Mapped[int]
+    avg_duration_seconds: Mapped[float]
+    scored_checks: Mapped[int] = mapped_column(doc="Runs with a quality score; weighs the averages of days")
+    min_quality_score: Mapped[float | None]
+    max_quality_score: Mapped[float | None]
+    avg_quality_score: Mapped[float | None]
+    observed_seconds: Mapped[float] = mapped_column(doc="Time of the day in which the source's state was known")
+    up_seconds: Mapped[float] = mapped_column(doc="The part of it in which the source answered")
+    uptime_pct: Mapped[float | None]
+    violation_count: Mapped[int]
+
+
+class DayToAggregate(Table):
+    """A day of UTC that results were stored for since it was aggregated last, or that is not over for long."""
+
+    __tablename__ = "contract_days_to_aggregate"
+
+    day: Mapped[date] = mapped_column("date", primary_key=True)
+    marked_at: Mapped[datetime]
+
+
+class DutyRow(Table):
+    """Work that one replica does for all of them, now and then."""
+
+    __tablename__ = "monitor_duties"
+
+    name: Mapped[str] = mapped_column(_WORD, primary_key=True)
+    due_at: Mapped[datetime]
+    holder: Mapped[UUID | None]
+    claimed_until: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
