@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.cluster.binaries import (
+    CERT_MANAGER,
     COLLECTOR,
     ETCD,
     HELM,
@@ -149,7 +150,7 @@ def test_a_relative_cache_home_is_ignored(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 @pytest.mark.parametrize(
-    "build", [ETCD, KUBERNETES, COLLECTOR, HELM, JAEGER, OLDER_KUBERNETES], ids=lambda build: build.name
+    "build", [ETCD, KUBERNETES, COLLECTOR, HELM, JAEGER, OLDER_KUBERNETES, CERT_MANAGER], ids=lambda build: build.name
 )
 def test_every_module_pins_the_version_that_its_build_names(build: Build) -> None:
     modules = Path(__file__).parent / "cluster" / "go"

@@ -83,7 +83,7 @@ class Load:
                         "127.0.0.1",
                         replica.port,
                         ssl=client_context(base64.b64decode(bundle)),
-                        server_hostname="127.0.0.1",
+                        server_hostname=self.release.server_name,
                     )
                 except OSError as error:
                     self.failed.append(f"handshake: {error}")

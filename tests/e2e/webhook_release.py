@@ -6,7 +6,7 @@ without a caBundle; no Secret and no Lease. Each program runs with the service a
 
 import ssl
 import uuid
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,6 +45,7 @@ class Release:
         configuration: The MutatingWebhookConfiguration.
         service_account: The folder that the kubelet would mount.
         environment: What the kubelet would set.
+        server_name: What the API server asks for.
     """
 
     api: KubernetesApi
@@ -52,6 +53,7 @@ class Release:
     configuration: str
     service_account: Path
     environment: Mapping[str, str]
+    server_name: str = "127.0.0.1"
 
     def flags(self, pod_name: str, *more: object) -> tuple[object, ...]:
         """Those of one replica."""
@@ -59,7 +61,7 @@ class Release:
             *("--certificates", "own", "--certificate-secret", SECRET, "--lease", NAME),
             *("--webhook-configuration", self.configuration, "--release-namespace", self.namespace),
             *("--owner-deployment", NAME, "--service-account", self.service_account),
-            *("--server-name", "127.0.0.1", "--pod-name", pod_name, *more),
+            *("--server-name", self.server_name, "--pod-name", pod_name, *more),
         )
 
     async def secret(self) -> Mapping[str, Any] | None:
@@ -90,20 +92,39 @@ async def release(cluster: Cluster, namespace: str, run_id: str, port: int, fold
     """
     async with administrator(cluster) as api:
         made = f"floe-e2e-{namespace}"
-        access = read_access(cluster.kubeconfig)
         objects = [*_objects(namespace, made), _configuration(made, run_id, port)]
         try:
             for path, document in objects:
                 answer = await api("POST", path, body=document)
                 assert answer.status == 201, (path, answer.document)
-            await _write_service_account(api, access.tls.get_ca_certs(binary_form=True), namespace, folder)
-            address = urlsplit(access.server)
-            where = {"KUBERNETES_SERVICE_HOST": str(address.hostname), "KUBERNETES_SERVICE_PORT": str(address.port)}
+            where = await write_service_account(cluster, namespace, NAME, folder)
             yield Release(api, namespace, made, folder, where)
         finally:
             for path, _ in objects:
                 if "/namespaces/" not in path:
                     await api("DELETE", f"{path}/{made}")
+
+
+async def write_service_account(cluster: Cluster, namespace: str, name: str, folder: Path) -> dict[str, str]:
+    """Writes what the kubelet mounts for a service account; gives the variables that it sets.
+
+    Args:
+        cluster: The cluster.
+        namespace: The service account's.
+        name: The service account's.
+        folder: Takes the token and the authority.
+    """
+    access = read_access(cluster.kubeconfig)
+    path = f"/api/v1/namespaces/{namespace}/serviceaccounts/{name}/token"
+    asked = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": 3600}}
+    async with administrator(cluster) as api:
+        answer = await api("POST", path, body=asked)
+    assert answer.status == 201, answer.document
+    (folder / "token").write_text(answer.document["status"]["token"])
+    authorities = access.tls.get_ca_certs(binary_form=True)
+    (folder / "ca.crt").write_bytes(b"".join(ssl.DER_cert_to_PEM_cert(one).encode() for one in authorities))
+    address = urlsplit(access.server)
+    return {"KUBERNETES_SERVICE_HOST": str(address.hostname), "KUBERNETES_SERVICE_PORT": str(address.port)}
 
 
 def two_namespaces(cluster: Cluster) -> tuple[str, Namespace, Namespace]:
@@ -173,14 +194,3 @@ def _configuration(made: str, run_id: str, port: int) -> tuple[str, dict[str, An
     for entry in document["webhooks"]:
         entry["namespaceSelector"]["matchExpressions"].append({"key": RUN_LABEL, "operator": "In", "values": [run_id]})
     return _CONFIGURATIONS, document
-
-
-async def _write_service_account(
-    api: KubernetesApi, authorities: Sequence[bytes], namespace: str, folder: Path
-) -> None:
-    path = f"/api/v1/namespaces/{namespace}/serviceaccounts/{NAME}/token"
-    asked = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": 3600}}
-    answer = await api("POST", path, body=asked)
-    assert answer.status == 201, answer.document
-    (folder / "token").write_text(answer.document["status"]["token"])
-    (folder / "ca.crt").write_bytes(b"".join(ssl.DER_cert_to_PEM_cert(one).encode() for one in authorities))

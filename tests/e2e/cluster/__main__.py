@@ -12,6 +12,7 @@ from types import FrameType
 
 from tests.e2e.cluster import by_hand, images
 from tests.e2e.cluster.binaries import (
+    CERT_MANAGER,
     COLLECTOR,
     CONTROL_PLANE_BUILDS,
     HELM,
@@ -66,7 +67,7 @@ def _build() -> None:
         ensure(build)
     if os.environ.get(KUBECONFIG_VARIABLE):
         return
-    for build in (*CONTROL_PLANE_BUILDS, OLDER_KUBERNETES):
+    for build in (*CONTROL_PLANE_BUILDS, OLDER_KUBERNETES, CERT_MANAGER):
         ensure(build)
     if os.geteuid() != 0:
         say("not root: the tests that run pods on a node will be skipped")

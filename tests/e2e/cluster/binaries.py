@@ -6,6 +6,7 @@ made under a lock, so that two runs share one build. Nothing is installed: a mis
 """
 
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -80,6 +81,21 @@ def ensure(build: Build) -> Path:
         if not result.is_dir():
             _build_into(build, result)
     return result
+
+
+def module_folder(pinned_by: str, module: str) -> Path:
+    """The files of a Go module as it was published, which is fetched now if Go has not got it.
+
+    Args:
+        pinned_by: The folder under `go/` whose go.mod names its version.
+        module: Its path.
+
+    Raises:
+        MissingToolError: There is no Go of the version that is needed.
+        BuildError: It cannot be fetched.
+    """
+    require_go()
+    return Path(json.loads(_run(["go", "mod", "download", "-json", module], _MODULES / pinned_by))["Dir"])
 
 
 def cache_folder() -> Path:
@@ -270,7 +286,15 @@ HELM = Build(
 )
 PAUSE = Build(name="pause", version="1", programs=("pause",), modules=("pause",), compile=_go_build("pause", (".",)))
 
+CERT_MANAGER = Build(
+    name="cert-manager",
+    version="1.21.2",
+    programs=("cert-manager",),
+    modules=("cert-manager",),
+    compile=_go_build("cert-manager", (".",)),
+)
+
 CONTROL_PLANE_BUILDS = (ETCD, KUBERNETES)
 NODE_BUILDS = (KUBERNETES_NODE, CONTAINERD, COREDNS, PAUSE)
-BUILDS = (*CONTROL_PLANE_BUILDS, COLLECTOR, *NODE_BUILDS, JAEGER, OLDER_KUBERNETES, HELM)
+BUILDS = (*CONTROL_PLANE_BUILDS, COLLECTOR, *NODE_BUILDS, JAEGER, OLDER_KUBERNETES, HELM, CERT_MANAGER)
 """Every build of the test bed; more of a cluster's parts are more entries here."""

@@ -3,9 +3,10 @@
 # A checksum database that lacks a module can be passed over with Go's own GONOSUMDB.
 set -euo pipefail
 cd "$(dirname "$0")"
-for module in kubernetes etcd containerd coredns jaeger helm collector-builder; do
+for module in kubernetes etcd containerd coredns jaeger helm collector-builder cert-manager; do
   (cd "$module" && go mod tidy)
 done
+(cd prometheus-operator && go mod download github.com/prometheus-operator/prometheus-operator)
 
 # `go mod tidy` would ask for what only tests of Kubernetes 1.30 need, which was never published.
 (cd kubernetes-1.30 && rm -f go.sum && go list -mod=mod -tags providerless -deps k8s.io/kubernetes/cmd/kube-apiserver >/dev/null)
