@@ -20,7 +20,7 @@ from floe_monitor.schedule.loop import Schedule
 from floe_monitor.service.keeper import Keeper
 from floe_monitor.service.metrics import MonitorMetrics
 from floe_monitor.service.roster import Roster
-from floe_monitor.service.runner import Routing, Runner
+from floe_monitor.service.runner import Runner
 from floe_monitor.store.leases import hold
 from floe_monitor.store.records import CheckRun
 from floe_monitor.store.tables import ReplicaRow
@@ -42,7 +42,7 @@ class Kept:
         self.runs: list[CheckRun] = []
         self.is_stored = True
         self.schedule = Schedule(metrics)
-        runner = Runner(monitoring, Routing(), tracers.get_tracer("test"), (self.runs.append,))
+        runner = Runner(monitoring, (), tracers.get_tracer("test"), (self.runs.append,))
         self.roster = Roster(
             engine,
             self.schedule,

@@ -10,6 +10,7 @@ from typing import Any, Self
 
 from floe_core.plugin_interfaces.alert_channel import ViolationSeverity
 from floe_core.plugin_interfaces.quality import QualityCheck
+from floe_monitor.contracts.overrides import NOTHING, Overrides
 
 UNNAMED = "default"
 
@@ -155,6 +156,7 @@ class Contract:
     Attributes:
         document: The ODCS document as it was read, for the store.
         remarks: What the contract declares and the monitor cannot check, as sentences.
+        overrides: What it sets for itself of the monitor's configuration.
     """
 
     id: ContractId
@@ -164,4 +166,5 @@ class Contract:
     quality: tuple[QualityRule, ...] = ()
     consumers: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
+    overrides: Overrides = NOTHING
     document: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)

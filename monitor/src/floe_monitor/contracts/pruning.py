@@ -1,6 +1,7 @@
 """Takes promises that ODCS's model refuses out of a document, so that the others can be read (pure).
 
-A promise is one quality rule or one service level. Whatever else is wrong is the contract's own fault and stays in.
+A promise is one quality rule or one service level; one custom property is treated alike. Whatever else is wrong is the
+contract's own fault and stays in.
 """
 
 import copy
@@ -15,12 +16,13 @@ from floe_core.manifest.problems import KeyProblem, problems_in
 
 # Stands where a refused rule stood, so that the places of the others stay what they are.
 REFUSED: Final = "refused"
-_QUALITY, _SERVICE_LEVELS = "quality", "slaProperties"
+_QUALITY: Final = "quality"
+_LISTS: Final = frozenset({"slaProperties", "customProperties"})
 
 
 def promise_at(path: KeyPath) -> KeyPath | None:
     """The path of the promise that a path leads into; None if it leads to anything else."""
-    if path[:1] == (_SERVICE_LEVELS,):
+    if path and path[0] in _LISTS:
         return path[:2]
     if path[:1] == ("schema",) and _QUALITY in path:
         # One rule, or the whole list where it is none.

@@ -29,6 +29,8 @@ from floe_monitor.contracts.model import (
     FreshnessPromise,
     QualityRule,
 )
+from floe_monitor.contracts.overrides import NOTHING, Overrides, read_overrides
+from floe_monitor.contracts.overrides import PROPERTY as OVERRIDES
 from floe_monitor.contracts.pruning import REFUSED, modelled, promise_at
 from floe_monitor.contracts.quality import quality_rules, unchecked
 from floe_monitor.contracts.schema import remarks_on, table_of
@@ -130,6 +132,7 @@ class _Reader:
             quality=self._quality(tables),
             consumers=self._consumers(),
             remarks=tuple(self._remarks(tables)),
+            overrides=self._overrides(),
             document=self._document.content,
         )
 
@@ -271,6 +274,15 @@ class _Reader:
         for table in tables:
             yield from remarks_on(table)
         yield from unchecked(self._odcs.schema_ or ())
+
+    def _overrides(self) -> Overrides:
+        found = NOTHING
+        for index, entry in enumerate(self._odcs.customProperties or ()):
+            if entry.property == OVERRIDES:
+                found, problems = read_overrides(entry.value)
+                for problem in problems:
+                    self._report(("customProperties", index, "value", *problem.path), problem.what, problem.remedy)
+        return found
 
     def _consumers(self) -> tuple[str, ...]:
         named = next(

@@ -37,7 +37,7 @@ from floe_monitor.service.lineage import LineageEmitter
 from floe_monitor.service.metrics import MonitorMetrics
 from floe_monitor.service.recorder import Recorder
 from floe_monitor.service.roster import Roster
-from floe_monitor.service.runner import Routing, Runner
+from floe_monitor.service.runner import Runner
 from floe_monitor.service.state import ServiceState
 from floe_monitor.service.web import application, serving
 from floe_monitor.store.database import open_engine, upgrade
@@ -123,7 +123,7 @@ class Monitor:
         lineage = [self._lineage] if self._lineage else []
         self._runner = Runner(
             settings.monitoring,
-            Routing(tuple(channels), settings.monitoring.alerts.routing_rules),
+            tuple(channels),
             tracers.get_tracer("floe_monitor"),
             (self._recorder.put, self._metrics.checked, self.state.checked, *lineage, *listeners),
         )

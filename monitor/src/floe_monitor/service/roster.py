@@ -176,14 +176,15 @@ class Roster:
                 self._end(key_of(contract.id, watch.check.type))
 
     async def _schedule_one(self, contract: Contract, watch: Watch, fence: int) -> None:
-        interval = self._interval or watch.check.interval(self._monitoring.check_intervals)
+        settings = contract.overrides.merged(self._monitoring)
+        interval = self._interval or watch.check.interval(settings.check_intervals)
         key = key_of(contract.id, watch.check.type)
         last_run = None
         if key in self._targets and self._targets[key].fence == fence:
             # A changed contract, or one that comes back: what is remembered may not be stored yet.
             memory = self._targets[key].memory
         else:
-            counted = timedelta(hours=self._monitoring.severity_thresholds.critical_window_hours)
+            counted = timedelta(hours=settings.severity_thresholds.critical_window_hours)
             past = await past_state(self._engine, contract.id, watch.check.type, datetime.now(UTC), counted)
             memory, last_run = Memory.restored(past, holds_for=holds_for(interval)), past.last_run
         target = Target(contract, self._source, memory, interval, fence)

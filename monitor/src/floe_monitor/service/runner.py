@@ -9,7 +9,7 @@ from uuid import uuid4
 from opentelemetry.trace import Span, Tracer
 
 from floe_core.errors import FloeError
-from floe_core.manifest.models import AlertRoutingRule, Monitoring
+from floe_core.manifest.models import Monitoring
 from floe_monitor.alerts.messages import alerts_for
 from floe_monitor.alerts.routing import deliveries
 from floe_monitor.checks.model import Verdict, unknown
@@ -18,23 +18,17 @@ from floe_monitor.store.records import Alert, CheckRun
 
 
 @dataclass(frozen=True, slots=True)
-class Routing:
-    """Who hears of findings."""
-
-    channels: tuple[str, ...] = ()
-    rules: Sequence[AlertRoutingRule] = ()
-
-
-@dataclass(frozen=True, slots=True)
 class Runner:
     """Runs checks.
 
     Attributes:
+        settings: The platform's; a contract's own are merged over them.
+        channels: Names of the configured alert channels.
         listeners: Called with each run, in order; they must not block.
     """
 
     settings: Monitoring
-    routing: Routing
+    channels: tuple[str, ...]
     tracer: Tracer
     listeners: Sequence[Callable[[CheckRun], None]]
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
@@ -70,13 +64,15 @@ class Runner:
         except FloeError as error:
             return unknown((None,), error.what)
         skew = timedelta(seconds=self.settings.clock_skew_tolerance_seconds)
-        rules = target.memory.rules(self.settings.severity_thresholds, skew, self.clock())
+        settings = target.contract.overrides.merged(self.settings)
+        rules = target.memory.rules(settings.severity_thresholds, skew, self.clock())
         return watch.check.judge(target.contract, facts, rules)
 
     def _with_alerts(self, run: CheckRun) -> CheckRun:
         alerts: list[Alert] = []
+        rules = run.contract.overrides.merged(self.settings).alerts.routing_rules
         for step in run.steps:
-            wanted = deliveries(step, run.contract.id.name, self.routing.channels, self.routing.rules)
+            wanted = deliveries(step, run.contract.id.name, self.channels, rules)
             alerts += alerts_for(
                 step, wanted, contract=run.contract, check=run.check, at=run.checked_at, duration=run.duration
             )

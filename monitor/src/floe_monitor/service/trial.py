@@ -14,7 +14,7 @@ from floe_monitor.checks.model import CheckStatus
 from floe_monitor.contracts.model import Contract
 from floe_monitor.probes.source import Source
 from floe_monitor.service.memory import Memory
-from floe_monitor.service.runner import Routing, Runner
+from floe_monitor.service.runner import Runner
 from floe_monitor.service.watches import WATCHES, Target
 from floe_monitor.store.records import CheckRun
 
@@ -40,7 +40,7 @@ async def try_contract(
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> list[CheckRun]:
     """Every promised check once, one after another."""
-    runner = Runner(settings, Routing(), NoOpTracer(), (), clock)
+    runner = Runner(settings, (), NoOpTracer(), (), clock)
     return [
         await runner.run(watch, Target(contract, source, Memory(), timedelta(hours=1)), clock())
         for watch in WATCHES
