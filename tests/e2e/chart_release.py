@@ -54,7 +54,7 @@ def wait_until_gone(client: KubernetesClient, namespace: str) -> None:
 def _values(lineage_url: str, name: str) -> Values:
     return {
         "fullnameOverride": name,
-        "images": {"webhook": _image("webhook"), "sidecar": _image("sidecar")},
+        "images": {"webhook": image_values("webhook"), "sidecar": image_values("sidecar")},
         "manifest": {"plugins": {"lineage_backend": {"type": "marquez", "config": {"url": lineage_url}}}},
         # Enough for kube-proxy to hear of an ending replica, and short for a test.
         "webhook": {"drainSeconds": 3},
@@ -63,7 +63,8 @@ def _values(lineage_url: str, name: str) -> Values:
     }
 
 
-def _image(which: str) -> dict[str, str]:
+def image_values(which: str) -> dict[str, str]:
+    """The values of one of our images, which the node has."""
     repository, tag = images.image_name(which).rsplit(":", 1)
     return {"repository": repository, "tag": tag, "pullPolicy": "Never"}
 

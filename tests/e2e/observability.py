@@ -92,7 +92,7 @@ def platform(node: Node, client: KubernetesClient, folder: Path) -> Iterator[Pla
     home = create_namespace(client, {})
     api_key = secrets.token_urlsafe(24)
     try:
-        address = _lineage_service(client, home, api_key)
+        address = lineage_service(client, home, api_key)
         with jaeger(folder) as spans, collector([chart_defaults(), _to(spans)], folder, {}, host=node.address) as otel:
             _collector_service(client, home, node.address, otel.addresses.http_port)
             with httpx.Client(base_url=f"http://{address}:{LINEAGE_PORT}", trust_env=False, timeout=10.0) as http:
@@ -120,7 +120,7 @@ def _to(spans: Jaeger) -> Manifest:
     }
 
 
-def _lineage_service(client: KubernetesClient, home: Namespace, api_key: str) -> str:
+def lineage_service(client: KubernetesClient, home: Namespace, api_key: str) -> str:
     """Starts the lineage service; gives its Service's address, which this machine reaches as pods do."""
     labels = {"app": "marquez"}
     secret = {"name": "marquez", "namespace": home.name}

@@ -16,6 +16,7 @@ _COLLECTIONS = {
     ("v1", "Namespace"): "/api/v1/namespaces",
     ("v1", "Node"): "/api/v1/nodes",
     ("v1", "PersistentVolume"): "/api/v1/persistentvolumes",
+    ("v1", "PersistentVolumeClaim"): "/api/v1/namespaces/{namespace}/persistentvolumeclaims",
     ("v1", "Pod"): "/api/v1/namespaces/{namespace}/pods",
     ("v1", "ServiceAccount"): "/api/v1/namespaces/{namespace}/serviceaccounts",
     ("v1", "Service"): "/api/v1/namespaces/{namespace}/services",
