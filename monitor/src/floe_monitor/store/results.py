@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import case, insert, select, update
+from sqlalchemy import ARRAY, ColumnElement, String, case, cast, exists, func, insert, or_, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -31,22 +31,47 @@ from floe_monitor.store.tables import (
 
 async def register(engine: AsyncEngine, contracts: Sequence[Contract], now: datetime) -> None:
     """Makes these contracts the watched ones; others stay, inactive, with their history."""
+    keys = [(contract.id.name, contract.id.version) for contract in contracts]
     async with engine.begin() as connection:
-        await connection.execute(update(RegisteredContract).values(active=False))
-        for contract in contracts:
-            statement = upsert(RegisteredContract).values(
-                contract_name=contract.id.name,
-                contract_version=contract.id.version,
-                contract_data=storable(contract.document),
-                registered_at=now,
-                active=True,
-            )
-            await connection.execute(
-                statement.on_conflict_do_update(
-                    index_elements=["contract_name", "contract_version"],
-                    set_={"contract_data": statement.excluded.contract_data, "active": True},
-                )
-            )
+        await connection.execute(
+            update(RegisteredContract).where(RegisteredContract.active, ~_is_one_of(keys)).values(active=False)
+        )
+        if not contracts:
+            return
+        statement = upsert(RegisteredContract)
+        new = statement.excluded
+        # A row that is as it should be is not written again: all are, each time that one changes.
+        statement = statement.on_conflict_do_update(
+            index_elements=["contract_name", "contract_version"],
+            set_={"contract_data": new.contract_data, "active": True},
+            where=or_(~RegisteredContract.active, RegisteredContract.contract_data != new.contract_data),
+        )
+        await connection.execute(
+            statement,
+            [
+                {
+                    "contract_name": contract.id.name,
+                    "contract_version": contract.id.version,
+                    "contract_data": storable(contract.document),
+                    "registered_at": now,
+                    "active": True,
+                }
+                for contract in contracts
+            ],
+        )
+
+
+def _is_one_of(keys: Sequence[tuple[str, str]]) -> ColumnElement[bool]:
+    """By two arrays, since a statement takes no more than 32 767 values."""
+    names, versions = ([key[part] for key in keys] for part in (0, 1))
+    wanted = (
+        func.unnest(cast(names, ARRAY(String)), cast(versions, ARRAY(String)))
+        .table_valued("name", "version")
+        .render_derived(name="wanted")
+    )
+    return exists().where(
+        RegisteredContract.contract_name == wanted.c.name, RegisteredContract.contract_version == wanted.c.version
+    )
 
 
 async def record(engine: AsyncEngine, runs: Sequence[CheckRun]) -> int:

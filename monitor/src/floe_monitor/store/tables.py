@@ -64,6 +64,35 @@ class RegisteredContract(Table):
     active: Mapped[bool]
 
 
+class RegistrationRow(Table):
+    """A contract that came by the API; unregistering keeps it, and its document never changes."""
+
+    __tablename__ = "contract_registrations"
+
+    contract_name: Mapped[str] = mapped_column(_NAME, primary_key=True)
+    contract_version: Mapped[str] = mapped_column(_VERSION, primary_key=True)
+    document: Mapped[dict[str, Any]]
+    document_text: Mapped[str] = mapped_column(Text, doc="As it was registered")
+    registered_at: Mapped[datetime]
+    unregistered_at: Mapped[datetime | None]
+    revision: Mapped[int] = mapped_column(BigInteger, doc="Grows with each change, so that replicas notice")
+
+
+class RegistrationEventRow(Table):
+    """What became of a contract in the registry, and when."""
+
+    __tablename__ = "contract_registration_events"
+    __table_args__ = (
+        Index("ix_contract_registration_events_contract", "contract_name", "contract_version", "happened_at"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    contract_name: Mapped[str] = mapped_column(_NAME)
+    contract_version: Mapped[str] = mapped_column(_VERSION)
+    kind: Mapped[str] = mapped_column(_WORD)
+    happened_at: Mapped[datetime]
+
+
 class CheckResult(Table):
     """One run of one check."""
 
@@ -138,6 +167,7 @@ class EpisodeRow(Table):
     broken_at: Mapped[datetime | None]
     escalated_at: Mapped[datetime | None]
     closed_at: Mapped[datetime | None]
+    closed_reason: Mapped[str | None] = mapped_column(Text, doc="Why, if it is not that the trouble is over")
 
 
 class OutboxRow(Table):
