@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +15,8 @@ from floe_webhook.__main__ import main as webhook_program
 from floe_webhook.following import Follow
 from floe_webhook.lookups import Lookup
 from floe_webhook.metrics import Metrics
+from sidecar.tests.builders import get
+from sidecar.tests.gateways import gateway
 from tools.chart import CHART, defaults, readme, values_schema
 
 pytestmark = pytest.mark.requirement("HOUSE-8")
@@ -122,6 +125,16 @@ def test_alerts_ask_for_metrics_that_the_monitor_has() -> None:
     asked = set(re.findall(r"floe_(?:contract|monitor|alert)_\w+", text))
 
     assert {name.removesuffix("_bucket") for name in asked} <= set(METRICS)
+
+
+@pytest.mark.requirement("CC-1.4", "HOUSE-4")
+async def test_alerts_and_panels_ask_for_metrics_that_the_gateway_has(tmp_path: Path) -> None:
+    texts = [path.read_text(encoding="utf-8") for path in (*TEMPLATES, *(CHART / "dashboards").iterdir())]
+    asked = {name for text in texts for name in re.findall(r"floe_sidecar_\w+(?![\w.])", text)}
+    async with gateway(tmp_path) as running:
+        told = (await get(running.health.port, "/metrics")).body.decode()
+
+    assert asked & set(re.findall(r"^# HELP (\w+)", told, re.MULTILINE)) == asked != set()
 
 
 def test_the_chart_and_the_images_have_one_version() -> None:
