@@ -118,6 +118,8 @@ def missing(model: type[BaseModel], document: dict[str, Any], path: str = "") ->
             of_plugin = "plugins.*" if path == "plugins" else here
             found = document[key]
             for entry in found if isinstance(found, list) else [found]:
+                if entry is None:  # a section that is left out
+                    continue
                 is_named = key == "credentials"
                 for part in entry.values() if is_named else [entry]:
                     yield from missing(inner, part, of_plugin)

@@ -21,6 +21,7 @@ GOOD = {
     Variable.SPOOL_MAX_BYTES: ("64Mi", 64 * 1024 * 1024),
     Variable.LINEAGE_URL: ("https://acme.example/base/", "https://acme.example/base/"),
     Variable.LINEAGE_ENDPOINT: ("/events", "/events"),
+    Variable.LINEAGE_BATCH_ENDPOINT: ("api/v1/lineage/batch", "api/v1/lineage/batch"),
     Variable.LINEAGE_API_KEY: ("k-1", "k-1"),
     Variable.LINEAGE_API_KEY_FILE: ("/secret/key", Path("/secret/key")),
     Variable.LINEAGE_HEADERS: ('{"DD-API-KEY": "${api_key}"}', {"DD-API-KEY": "${api_key}"}),
@@ -44,6 +45,8 @@ GOOD = {
     Variable.SHUTDOWN_SECONDS: ("0", 0.0),
     Variable.ABORT_OPEN_RUNS: ("false", False),
     Variable.REDACTION: ("False", False),
+    Variable.REDACTION_NAMES: ("x-acme-session, pin.code", ("x-acme-session", "pin.code")),
+    Variable.REDACTION_PREFIXES: ("acme_pat_", ("acme_pat_",)),
     Variable.LOG_LEVEL: ("debug", "DEBUG"),
     Variable.TERMINATION_MESSAGE_FILE: ("/dev/null", Path("/dev/null")),
     Variable.GATEWAY_URL: ("http://gateway:5055", "http://gateway:5055"),
@@ -114,6 +117,9 @@ def test_every_field_has_one_variable_of_its_name() -> None:
 
 @pytest.mark.parametrize("variable", Variable)
 def test_a_variable_sets_its_field(variable: Variable) -> None:
+    (Variable.REDACTION_NAMES, "ab", "3 to 64 letters"),
+    (Variable.REDACTION_NAMES, "a b c", "3 to 64 letters"),
+    (Variable.REDACTION_PREFIXES, "___", "3 to 64 letters"),
     text, value = GOOD[variable]
     settings = Settings.from_environment({variable: text})
     assert getattr(settings, variable.name.lower()) == value

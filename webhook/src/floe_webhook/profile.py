@@ -18,6 +18,8 @@ from floe_webhook.asked import allowance_of
 from floe_webhook.decision import EXCLUDED_NAMESPACES, Rules
 from floe_webhook.ports import Ports
 from floe_webhook.relayed_telemetry import RelayedTelemetry, relayed_telemetry
+from floe_webhook.sidecar_reaching import sidecar_reaching
+from floe_webhook.selection import Selection, selection_of
 from floe_webhook.targets import (
     LineageTarget,
     SecretOf,
@@ -128,6 +130,8 @@ def compile_profile(
         relayed = _relayed_telemetry(manifest, telemetry, environment, notices, has_sidecar=delivery is not None)
     if delivery is not None and relayed is not None:
         delivery = delivery.and_also(relayed.delivery)
+    if delivery is not None:
+        delivery = delivery.and_also(sidecar_reaching(injection))
     return Profile(
         identity=_identity(manifest),
         rules=Rules(

@@ -175,6 +175,9 @@ def sidecar_delivery(
         plain(SidecarVariable.LINEAGE_URL, literal_for_kubernetes(origin), source=_LINEAGE),
         plain(SidecarVariable.LINEAGE_ENDPOINT, literal_for_kubernetes(endpoint), source=_LINEAGE),
     ]
+    if transport.batch_endpoint:
+        batch = literal_for_kubernetes(_path_of(transport, transport.batch_endpoint))
+        variables.append(plain(SidecarVariable.LINEAGE_BATCH_ENDPOINT, batch, source=_LINEAGE))
     if transport.headers:
         text = headers_with_key(transport.headers, names)
         variables.append(plain(SidecarVariable.LINEAGE_HEADERS, text, source=_LINEAGE))
@@ -196,9 +199,13 @@ def split_url(transport: OpenLineageTransport) -> tuple[str, str]:
 
     `OPENLINEAGE_URL` has to be an origin: a path in it would be replaced or doubled, depending on a trailing slash.
     """
-    whole = urlsplit(urljoin(transport.url or "", transport.endpoint))
+    return origin_of(urljoin(transport.url or "", transport.endpoint)), _path_of(transport, transport.endpoint)
+
+
+def _path_of(transport: OpenLineageTransport, endpoint: str) -> str:
+    whole = urlsplit(urljoin(transport.url or "", endpoint))
     path = whole.path.lstrip("/")
-    return f"{whole.scheme}://{whole.netloc}", f"{path}?{whole.query}" if whole.query else path
+    return f"{path}?{whole.query}" if whole.query else path
 
 
 def origin_of(url: str) -> str:

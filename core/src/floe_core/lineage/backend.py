@@ -72,12 +72,18 @@ class HttpBackendConfig(Frozen):
     timeout: float = Field(default=5.0, gt=0, le=60, description="Seconds per attempt")
     retries: int = Field(default=5, ge=0, le=10, description="Attempts after the first, for 500, 502, 503 and 504")
 
-    def transport(self, *, endpoint: str = DEFAULT_ENDPOINT, api_key: str | None = None) -> OpenLineageTransport:
-        """The client's transport; `api_key` is a reference and is sent as a Bearer token."""
+    def transport(
+        self, *, endpoint: str = DEFAULT_ENDPOINT, api_key: str | None = None, batch: bool = False
+    ) -> OpenLineageTransport:
+        """The client's transport; `api_key` is a reference and is sent as a Bearer token.
+
+        With `batch` the backend takes arrays of events, at the path that the specification gives them.
+        """
         return OpenLineageTransport(
             type="http",
             url=self.url,
             endpoint=endpoint,
+            batch_endpoint=f"{endpoint.rstrip('/')}/batch" if batch else None,
             auth={"type": "api_key", "apiKey": api_key} if api_key else {},
             timeout=self.timeout,
             # urllib3 counts each kind by itself, too: the client's own limits for the kinds would hold otherwise.

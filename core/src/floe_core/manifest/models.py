@@ -6,51 +6,31 @@ The published JSON Schema is made from these models; `floe_core.manifest.loading
 from datetime import timedelta
 from enum import StrEnum
 from typing import Annotated, Any, Literal, Self, get_args
-from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from floe_core.errors import ConfigurationError
+from floe_core.manifest.relaying import BackendTls, Proxy, Redaction
+from floe_core.manifest.sections import (
+    DNS_LABEL,
+    CredentialSource,
+    KubernetesName,
+    Port,
+    Quantity,
+    Section,
+    Url,
+)
 from floe_core.namespaces import DEFAULT_TENANT, NamespaceStrategy, fields_of
 
 API_VERSION = "floe.dev/v1"
 
-_DNS_SUBDOMAIN = r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$"
-_DNS_LABEL = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
 _VARIABLE = r"^[A-Za-z_][A-Za-z0-9_]*$"
-_SECRET_KEY = r"^[A-Za-z0-9._-]{1,253}$"  # noqa: S105 - a pattern
-_QUANTITY = r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|Ki|Mi|Gi|Ti)?$"
-
-KubernetesName = Annotated[str, Field(pattern=_DNS_SUBDOMAIN)]
-Quantity = Annotated[str, Field(pattern=_QUANTITY, description="A Kubernetes quantity, e.g. 250m or 64Mi")]
-Port = Annotated[int, Field(ge=1, le=65535)]
-
-
-def _without_user(url: str) -> str:
-    """An address as it may stand in a pod, where everybody reads it."""
-    parts = urlsplit(url)
-    if parts.username is not None or parts.password is not None:
-        raise ValueError("an address holds no user and no password: every pod would show them")
-    try:
-        _ = parts.port
-    except ValueError:  # its message quotes what stands there
-        raise ValueError("the port is no number up to 65535") from None
-    return url
-
-
-Url = Annotated[str, Field(pattern=r"^https?://[^\s]+$"), AfterValidator(_without_user)]
-
-
-class Section(BaseModel):
-    """A strict, frozen section: an unknown key is an error, not a silent no-op."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
 class Metadata(Section):
     """Who this platform is."""
 
-    name: Annotated[str, Field(pattern=_DNS_LABEL, description="Name of the platform")]
+    name: Annotated[str, Field(pattern=DNS_LABEL, description="Name of the platform")]
     version: str = Field(default="1.0.0", pattern=r"^\d+\.\d+\.\d+$", description="Version of this manifest (SemVer)")
     owner: str | None = Field(default=None, description="Whom to ask")
     description: str | None = Field(default=None, description="What it is for")
@@ -72,7 +52,7 @@ class PluginChoice(Section):
 class AlertChannelChoice(PluginChoice):
     """An alert channel; several of one type are told apart by name."""
 
-    name: Annotated[str, Field(pattern=_DNS_LABEL, description="Name that routing rules use")]
+    name: Annotated[str, Field(pattern=DNS_LABEL, description="Name that routing rules use")]
 
 
 class Plugins(Section):
@@ -92,13 +72,6 @@ class Plugins(Section):
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"alert channel names must be unique; twice: {', '.join(twice)}")
         return self
-
-
-class CredentialSource(Section):
-    """Where a pod gets a credential from: a key of a Secret in the pod's own namespace."""
-
-    secret: Annotated[KubernetesName, Field(description="Name of the Secret")]
-    key: Annotated[str, Field(pattern=_SECRET_KEY, description="Key in the Secret")]
 
 
 # Whatever a consumer takes, a line break or another control character is nobody's namespace.
@@ -209,6 +182,10 @@ class Sidecar(Section):
     spool_size: Quantity = Field(default="256Mi", description="Size limit of the spool volume")
     shutdown_seconds: float = Field(default=20.0, gt=0, le=600, description="Longest flush at the pod's end")
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="Of the sidecar")
+    proxy: Proxy = Proxy()
+    lineage_tls: BackendTls | None = Field(default=None, description="For a lineage backend on https")
+    telemetry_tls: BackendTls | None = Field(default=None, description="For a telemetry backend on https, if relayed")
+    gateway_ca: CredentialSource | None = Field(default=None, description="Authorities of a gateway on https")
 
 
 FOREIGN_SIDECARS = (
@@ -250,14 +227,6 @@ class Overrides(Section):
     )
     sidecar_max: ResourceList = Field(
         default=ResourceList(cpu="1", memory="512Mi"), description="The most that a pod may give its sidecar"
-    )
-
-
-class Redaction(Section):
-    """What the sidecar takes out of events before it stores them."""
-
-    enabled: bool = Field(
-        default=True, description="Whether credentials are masked in names, URLs, SQL and error messages"
     )
 
 

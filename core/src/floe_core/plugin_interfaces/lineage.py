@@ -21,6 +21,9 @@ class OpenLineageTransport(Frozen):
     type: Literal["http", "kafka", "console", "file"] = "http"
     url: str | None = Field(default=None, description="Base URL for http; the client joins `endpoint` to it")
     endpoint: str = Field(default=DEFAULT_ENDPOINT, description="Path of the events; a leading / makes it absolute")
+    batch_endpoint: str | None = Field(
+        default=None, description="Path that takes arrays of events (OpenLineage 2.0.2), for a backend that has one"
+    )
     auth: dict[str, str] = Field(
         default_factory=dict, description='As the client takes it, e.g. {"type": "api_key", "apiKey": "${env:NAME}"}'
     )

@@ -23,6 +23,10 @@ class MarquezConfig(HttpBackendConfig):
     api_key: Credential | None = Field(
         default=None, description="For a proxy before Marquez that asks for a Bearer token, e.g. ${env:MARQUEZ_API_KEY}"
     )
+    batch: bool = Field(
+        default=False,
+        description="Whether the server takes arrays of events at /api/v1/lineage/batch (OpenLineage 2.0.2)",
+    )
 
 
 class MarquezLineagePlugin(LineageBackendPlugin):
@@ -45,7 +49,7 @@ class MarquezLineagePlugin(LineageBackendPlugin):
             raise ConfigurationError(
                 "The plugin marquez needs an address.", remedy="Set `url`, e.g. http://marquez.lineage.svc:5000."
             )
-        return self.config.transport(api_key=self.config.api_key)
+        return self.config.transport(api_key=self.config.api_key, batch=self.config.batch)
 
     def get_namespace_strategy(self) -> NamespaceStrategy:
         """`simple`: one server is one tenant's (REQ-058)."""

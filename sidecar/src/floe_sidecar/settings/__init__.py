@@ -68,6 +68,12 @@ class Settings:
     lineage_api_key: str = field(default="", repr=False)
     """Secret, sent as `Authorization: Bearer`. Default: none."""
 
+    lineage_batch_endpoint: str = ""
+    """Path that takes arrays of events and answers for each (OpenLineage 2.0.2), joined as above. Default: none.
+
+    What waits then goes in batches, one at a time; else each event by itself.
+    """
+
     lineage_api_key_file: Path | None = None
     """File that holds the secret; wins over the variable, read again on change and on 401 or 403. Default: none."""
 
@@ -148,6 +154,12 @@ class Settings:
 
     log_level: str = "INFO"
     """Least severity that is logged: DEBUG, INFO, WARNING or ERROR. Default INFO."""
+
+    redaction_names: tuple[str, ...] = ()
+    """Further names, or parts of names, whose values are secret, with commas between them. Default: none."""
+
+    redaction_prefixes: tuple[str, ...] = ()
+    """Beginnings of secrets, such as acme_pat_, with commas between them; cut up to the token's end. Default: none."""
 
     termination_message_file: Path = Path("/dev/termination-log")
     """File that takes a JSON object about what was left at the end, if it exists. Default /dev/termination-log."""

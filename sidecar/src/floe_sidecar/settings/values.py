@@ -15,6 +15,7 @@ KIBIBYTE = 1024
 MEBIBYTE = 1024 * KIBIBYTE
 _BYTE_UNITS = {"": 1, "Ki": KIBIBYTE, "Mi": MEBIBYTE, "Gi": 1024 * MEBIBYTE}
 _HIGHEST_PORT = 65535
+_MOST_WORDS = 64
 
 
 class Role(StrEnum):
@@ -93,6 +94,17 @@ def _entries(variable: Variable, text: str) -> str:
     if not text.isprintable():
         raise SettingsError(variable, text, "names, addresses and ranges with commas between them")
     return text
+
+
+def _words(variable: Variable, text: str) -> tuple[str, ...]:
+    words = tuple(word for part in text.split(",") if (word := part.strip()))
+    # A word of signs alone would be found in every event.
+    if len(words) > _MOST_WORDS or not all(
+        re.fullmatch(r"(?=.*[A-Za-z0-9])[A-Za-z0-9_.-]{3,64}", word) for word in words
+    ):
+        expected = f"at most {_MOST_WORDS} words of 3 to 64 letters, digits, `_`, `.` and `-`, with commas between them"
+        raise SettingsError(variable, text, expected)
+    return words
 
 
 def _endpoint(variable: Variable, text: str) -> str:
@@ -198,6 +210,7 @@ PARSERS: Mapping[Variable, Callable[[Variable, str], object]] = {
     Variable.GATEWAY_AFTER_SECONDS: _seconds(0, 3600),
     Variable.TELEMETRY_URL: _origin,
     Variable.TELEMETRY_API_KEY_FILE: _path,
+    Variable.LINEAGE_BATCH_ENDPOINT: _endpoint,
     Variable.TELEMETRY_HEADERS: _headers,
     Variable.TELEMETRY_CA_FILE: _path,
     Variable.TELEMETRY_CLIENT_CERTIFICATE_FILE: _path,
@@ -213,3 +226,5 @@ PARSERS: Mapping[Variable, Callable[[Variable, str], object]] = {
     Variable.GATEWAY_KEY_FILE: _path,
     Variable.NAMESPACE_MAX_BYTES: _bytes(64 * KIBIBYTE),
 }
+    Variable.REDACTION_NAMES: _words,
+    Variable.REDACTION_PREFIXES: _words,
