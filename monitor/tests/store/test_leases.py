@@ -1,6 +1,7 @@
 """Leases of contracts, on a real PostgreSQL."""
 
 import asyncio
+import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
@@ -10,7 +11,7 @@ from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from floe_monitor.contracts.model import Contract
-from floe_monitor.store.leases import Share, give_back, hold, is_valid, release
+from floe_monitor.store.leases import Known, Share, give_back, hold, is_valid, release
 from floe_monitor.store.records import CheckRun
 from floe_monitor.store.results import record, register
 from floe_monitor.store.tables import CheckResult, LeaseRow, ReplicaRow
@@ -104,8 +105,8 @@ async def test_a_contract_that_is_watched_no_longer_is_nobodys(engine: AsyncEngi
     assert held(await hold(engine, ONE, LEASE)) == {str(made[0].id)}
 
 
-def run_of(of: Contract, fence: int | None, *, at: datetime = NOW) -> CheckRun:
-    return replace(check_run(outcome("error"), of=of, at=at), fence=fence)
+def run_of(of: Contract, fence: int | None, *, begun: float) -> CheckRun:
+    return replace(check_run(outcome("error"), of=of), fence=fence, begun=begun)
 
 
 async def results(engine: AsyncEngine) -> int:
@@ -118,21 +119,33 @@ async def test_late_results_of_a_former_holder_are_not_stored(engine: AsyncEngin
     fence = (await hold(engine, ONE, LEASE)).fences[str(watched.id)]
     await end_leases_of(engine, ONE)
     await hold(engine, OTHER, LEASE)
-    later = datetime.now(UTC) + timedelta(minutes=5)
-    assert await record(engine, [run_of(watched, fence, at=later)]) == 1
+    now = time.monotonic()
+    assert await record(engine, [run_of(watched, fence, begun=now)]) == 1
     assert await results(engine) == 0
-    assert await record(engine, [run_of(watched, fence + 1, at=later)]) == 0
+    assert await record(engine, [run_of(watched, fence + 1, begun=now)]) == 0
     assert await results(engine) == 1
 
 
-async def test_what_was_checked_before_another_took_over_is_stored(engine: AsyncEngine) -> None:
+async def test_what_was_begun_before_another_took_over_is_stored(engine: AsyncEngine) -> None:
     [watched] = await registered(engine, 1)
     fence = (await hold(engine, ONE, LEASE)).fences[str(watched.id)]
-    before = datetime.now(UTC) - timedelta(minutes=5)
     await end_leases_of(engine, ONE)
     await hold(engine, OTHER, LEASE)
-    assert await record(engine, [run_of(watched, fence, at=before)]) == 0
+    assert await record(engine, [run_of(watched, fence, begun=time.monotonic() - 300)]) == 0
     assert await results(engine) == 1
+
+
+async def test_a_replica_whose_clock_is_wrong_is_believed_no_more_and_no_less(engine: AsyncEngine) -> None:
+    [watched] = await registered(engine, 1)
+    fence = (await hold(engine, ONE, LEASE)).fences[str(watched.id)]
+    await end_leases_of(engine, ONE)
+    await hold(engine, OTHER, LEASE)
+    late, early = time.monotonic(), time.monotonic() - 300
+    slow, fast = timedelta(days=-1), timedelta(days=1)
+    runs = [replace(run_of(watched, fence, begun=late), checked_at=datetime.now(UTC) + off) for off in (slow, fast)]
+    assert await record(engine, runs) == 2
+    runs = [replace(run_of(watched, fence, begun=early), checked_at=datetime.now(UTC) + off) for off in (slow, fast)]
+    assert await record(engine, runs) == 0
 
 
 @pytest.mark.parametrize(
@@ -147,4 +160,48 @@ async def test_what_was_checked_before_another_took_over_is_stored(engine: Async
     ],
 )
 def test_which_runs_count(fence: int | None, lease: tuple[int, datetime] | None, counts: bool) -> None:
-    assert is_valid(run_of(contract(), fence), lease) is counts
+    assert is_valid(fence, NOW, lease) is counts
+
+
+def known(contracts: list[Contract]) -> Known:
+    return Known.of([one.id for one in contracts])
+
+
+def ids(contracts: list[Contract]) -> set[str]:
+    return {str(one.id) for one in contracts}
+
+
+async def test_a_replica_takes_nothing_that_it_does_not_know(engine: AsyncEngine) -> None:
+    made = await registered(engine, 3)
+    assert held(await hold(engine, ONE, LEASE, known(made[:2]))) == ids(made[:2])
+
+
+async def test_what_a_replica_does_not_know_any_more_is_free_at_once(engine: AsyncEngine) -> None:
+    made = await registered(engine, 3)
+    await hold(engine, ONE, LEASE, known(made))
+    assert held(await hold(engine, ONE, LEASE, known(made[1:]))) == ids(made[1:])
+    assert held(await hold(engine, OTHER, LEASE, known(made))) == ids(made[:1])
+
+
+async def test_what_one_replica_does_not_know_another_watches_beside_its_share(engine: AsyncEngine) -> None:
+    made = await registered(engine, 6)
+    await hold(engine, ONE, LEASE, known(made[:1]))
+    other = await hold(engine, OTHER, LEASE, known(made))
+    assert held(other) == ids(made[1:])
+    assert other.excess == 0
+    again = await hold(engine, OTHER, LEASE, known(made))
+    assert (held(again), again.excess) == (held(other), 0)
+
+
+async def test_replicas_that_know_the_same_share_it(engine: AsyncEngine) -> None:
+    made = await registered(engine, 4)
+    await hold(engine, ONE, LEASE, known(made))
+    await hold(engine, OTHER, LEASE, known(made))
+    assert (await hold(engine, ONE, LEASE, known(made))).excess == 2
+
+
+async def test_a_replica_that_does_not_say_what_it_knows_is_taken_to_know_all(engine: AsyncEngine) -> None:
+    made = await registered(engine, 4)
+    await hold(engine, ONE, LEASE)
+    await hold(engine, OTHER, LEASE, known(made))
+    assert (await hold(engine, ONE, LEASE)).excess == 2

@@ -49,7 +49,7 @@ class Keeper:
             SQLAlchemyError, OSError: The store is away.
         """
         async with self._turn:
-            self.share = await hold(self.engine, self.replica, self.lease)
+            self.share = await hold(self.engine, self.replica, self.lease, self.roster.known)
             await self.roster.hold(self.share.fences)
             if self.share.excess:
                 await self._hand_over(self.share.excess)

@@ -27,6 +27,7 @@ from floe_monitor.service.metrics import MonitorMetrics
 from floe_monitor.service.runner import Runner
 from floe_monitor.service.watches import WATCHES, Target, Watch, holds_for
 from floe_monitor.store.history import past_state
+from floe_monitor.store.leases import Known
 from floe_monitor.store.records import CheckRun, key_of
 from floe_monitor.store.results import register
 
@@ -52,6 +53,9 @@ class Roster:
         metrics: Shows series of watched contracts only.
         monitoring: Intervals and rules.
         interval: Overrides the interval of every check.
+
+    Attributes:
+        known: The contracts that this replica could watch.
     """
 
     def __init__(
@@ -72,6 +76,7 @@ class Roster:
         self._metrics = metrics
         self._monitoring = monitoring
         self._interval = interval
+        self.known = Known.of(())
         self._known: dict[ContractId, Contract] = {}
         self._contracts: dict[ContractId, Contract] = {}
         self._fences: Mapping[str, int] = {}
@@ -91,6 +96,7 @@ class Roster:
         await register(self._engine, contracts, datetime.now(UTC))
         async with self._following:
             self._known = {contract.id: contract for contract in contracts}
+            self.known = Known.of(self._known)
             await self._follow()
 
     async def hold(self, fences: Mapping[str, int]) -> None:

@@ -51,6 +51,7 @@ class Runner:
                 verdict=verdict,
                 steps=steps,
                 fence=target.fence,
+                begun=begin,
             )
             run = self._with_alerts(run)
             _describe(span, run)

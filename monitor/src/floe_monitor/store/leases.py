@@ -5,14 +5,34 @@
 All times are the database's: two replicas' clocks are never compared. A lease that is taken gets a higher fence; what
 its former holder still brings, of a run that began after that moment, is not stored (`is_valid`). While the database is
 away nobody can take anything, so everybody goes on with what it holds.
+
+A replica takes what it knows only. While the replicas know different contracts, e.g. because one reads an older folder,
+shares are no bound: what one does not know another has to watch beside its own.
 """
 
+import hashlib
+import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, delete, exists, func, literal, or_, select, tuple_, update
+from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
+    String,
+    and_,
+    bindparam,
+    delete,
+    exists,
+    func,
+    literal,
+    or_,
+    select,
+    true,
+    tuple_,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -43,28 +63,73 @@ class Share:
     excess: int = 0
 
 
-async def hold(engine: AsyncEngine, replica: UUID, lease: timedelta) -> Share:
-    """One round of a replica; two replicas that ask at once never get the same contract."""
+@dataclass(frozen=True, slots=True)
+class Known:
+    """The contracts that a replica can watch.
+
+    Attributes:
+        digest: Names the set; replicas with one digest know the same contracts.
+    """
+
+    contracts: frozenset[ContractId]
+    digest: str
+
+    @classmethod
+    def of(cls, contracts: Collection[ContractId]) -> "Known":
+        """These contracts."""
+        digest = hashlib.blake2b("\n".join(sorted(map(str, contracts))).encode(), digest_size=16)
+        return cls(frozenset(contracts), digest.hexdigest())
+
+
+async def hold(engine: AsyncEngine, replica: UUID, lease: timedelta, known: Known | None = None) -> Share:
+    """One round of a replica; two replicas that ask at once never get the same contract.
+
+    Args:
+        engine: The store.
+        replica: Who asks.
+        lease: How long it is believed to be alive without a further word.
+        known: What it can watch; None for every contract.
+    """
+    is_mine_to_watch = and_(_IS_WATCHED, _is_known(known))
     async with engine.begin() as connection:
-        replicas = await _alive(connection, replica, lease)
+        replicas = await _alive(connection, replica, lease, known)
         await _make_missing(connection)
         mine = LeaseRow.holder == replica
         await _prolong(connection, replica, lease)
-        await connection.execute(update(LeaseRow).where(mine, ~_IS_WATCHED).values(holder=None, expires_at=func.now()))
-        held = await _count(connection, mine)
-        share = -(-await _count(connection, _IS_WATCHED) // replicas)  # rounded up, so that none is left over
+        await connection.execute(
+            update(LeaseRow).where(mine, ~is_mine_to_watch).values(holder=None, expires_at=func.now())
+        )
+        held, share = await _count(connection, mine), await _count(connection, is_mine_to_watch)
+        if await _all_know_the_same(connection):
+            share = -(-share // replicas)  # rounded up, so that none is left over
         if held < share:
-            await _take(connection, replica, share - held, lease)
+            await _take(connection, replica, is_mine_to_watch, share - held, lease)
         rows = await connection.execute(select(*_KEY, LeaseRow.fence).where(mine))
         return Share(
             {f"{name}:{version}": fence for name, version, fence in rows}, replicas, excess=max(0, held - share)
         )
 
 
+def _is_known(known: Known | None) -> ColumnElement[bool]:
+    if known is None:
+        return true()
+    pairs = sorted((contract.name, contract.version) for contract in known.contracts)
+    names = bindparam("known_names", [name for name, _ in pairs], type_=ARRAY(String))
+    versions = bindparam("known_versions", [version for _, version in pairs], type_=ARRAY(String))
+    unnested = func.unnest(names, versions).table_valued("name", "version").render_derived("known")
+    return tuple_(*_KEY).in_(select(unnested.c.name, unnested.c.version))
+
+
+async def _all_know_the_same(connection: AsyncConnection) -> bool:
+    """Replicas that do not say what they know (of the release before) are taken to know what the others do."""
+    alive = select(func.count(ReplicaRow.knows.distinct())).where(ReplicaRow.alive_until > func.now())
+    return (await connection.execute(alive)).scalar_one() <= 1
+
+
 async def renew(engine: AsyncEngine, replica: UUID, lease: timedelta) -> None:
     """Says that a replica is alive and goes on with what it holds; takes nothing and gives nothing back."""
     async with engine.begin() as connection:
-        await _alive(connection, replica, lease)
+        await _say_alive(connection, replica, lease)
         await _prolong(connection, replica, lease)
 
 
@@ -94,28 +159,49 @@ async def valid_runs(connection: AsyncConnection, runs: Sequence[CheckRun]) -> l
     fenced = {(run.contract.id.name, run.contract.id.version) for run in runs if run.fence is not None}
     if not fenced:
         return list(runs)
-    rows = await connection.execute(
-        select(*_KEY, LeaseRow.fence, LeaseRow.taken_at).where(tuple_(*_KEY).in_(sorted(fenced)))
+    here = time.monotonic()  # before the database's: a run then seems to have begun later rather than earlier
+    found = await connection.execute(
+        select(*_KEY, LeaseRow.fence, LeaseRow.taken_at, func.clock_timestamp().label("present")).where(
+            tuple_(*_KEY).in_(sorted(fenced))
+        )
     )
-    leases = {f"{name}:{version}": (fence, taken_at) for name, version, fence, taken_at in rows}
-    return [run for run in runs if is_valid(run, leases.get(str(run.contract.id)))]
+    rows = found.all()
+    leases = {f"{row.contract_name}:{row.contract_version}": (row.fence, row.taken_at) for row in rows}
+    if not rows:
+        return list(runs)
+    present = rows[0].present
+    return [
+        run
+        for run in runs
+        if is_valid(run.fence, present - timedelta(seconds=here - run.begun), leases.get(str(run.contract.id)))
+    ]
 
 
-def is_valid(run: CheckRun, lease: tuple[int, datetime] | None) -> bool:
-    """Whether a run counts: its replica holds the lease still, or it began before another one took it."""
-    if run.fence is None or lease is None:
+def is_valid(fence: int | None, began_at: datetime, lease: tuple[int, datetime] | None) -> bool:
+    """Whether a run counts: its replica holds the lease still, or it began before another one took it.
+
+    Args:
+        fence: Under which it ran.
+        began_at: When it began, by the database's clock.
+        lease: Fence and time of the present lease.
+    """
+    if fence is None or lease is None:
         return True
-    fence, taken_at = lease
-    return run.fence == fence or run.checked_at < taken_at
+    present_fence, taken_at = lease
+    return fence == present_fence or began_at < taken_at
 
 
-async def _alive(connection: AsyncConnection, replica: UUID, lease: timedelta) -> int:
-    until = func.now() + lease
-    statement = upsert(ReplicaRow).values(id=replica, alive_until=until)
-    await connection.execute(statement.on_conflict_do_update(index_elements=["id"], set_={"alive_until": until}))
+async def _alive(connection: AsyncConnection, replica: UUID, lease: timedelta, known: Known | None) -> int:
+    await _say_alive(connection, replica, lease, knows=known.digest if known else None)
     await connection.execute(delete(ReplicaRow).where(ReplicaRow.alive_until < func.now() - lease))
     alive = select(func.count()).select_from(ReplicaRow).where(ReplicaRow.alive_until > func.now())
     return (await connection.execute(alive)).scalar_one()
+
+
+async def _say_alive(connection: AsyncConnection, replica: UUID, lease: timedelta, **more: str | None) -> None:
+    said = {"alive_until": func.now() + lease, **more}
+    statement = upsert(ReplicaRow).values(id=replica, **said)
+    await connection.execute(statement.on_conflict_do_update(index_elements=["id"], set_=said))
 
 
 async def _prolong(connection: AsyncConnection, replica: UUID, lease: timedelta) -> None:
@@ -141,8 +227,10 @@ async def _count(connection: AsyncConnection, condition: ColumnElement[bool]) ->
     return (await connection.execute(found)).scalar_one()
 
 
-async def _take(connection: AsyncConnection, replica: UUID, number: int, lease: timedelta) -> None:
-    is_free = and_(_IS_WATCHED, or_(LeaseRow.holder.is_(None), LeaseRow.expires_at <= func.now()))
+async def _take(
+    connection: AsyncConnection, replica: UUID, wanted: ColumnElement[bool], number: int, lease: timedelta
+) -> None:
+    is_free = and_(wanted, or_(LeaseRow.holder.is_(None), LeaseRow.expires_at <= func.now()))
     chosen = select(*_KEY).where(is_free).order_by(*_KEY).limit(number).with_for_update(skip_locked=True)
     await connection.execute(
         update(LeaseRow)

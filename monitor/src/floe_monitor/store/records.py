@@ -1,5 +1,6 @@
 """What is recorded of one run of a check: its verdict, the steps of its episodes, the alerts that follow."""
 
+import time
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -33,6 +34,8 @@ class CheckRun:
         planned_at: The deadline that it was started for.
         checked_at: When it really began.
         fence: Of the lease under which it ran; None where there are no leases.
+        begun: When it really began, by this process's monotonic clock: how long ago that is does not depend on whether
+            two machines' clocks agree.
     """
 
     id: UUID
@@ -45,6 +48,7 @@ class CheckRun:
     steps: tuple[Step, ...] = ()
     alerts: tuple[Alert, ...] = ()
     fence: int | None = None
+    begun: float = field(default_factory=time.monotonic)
 
     @property
     def key(self) -> str:
