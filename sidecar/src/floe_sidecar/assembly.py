@@ -17,7 +17,7 @@ from floe_sidecar.http import Bounds, Handler, Respond, Server
 from floe_sidecar.messages import Request
 from floe_sidecar.metrics import Metrics
 from floe_sidecar.proxies import ProxyRules
-from floe_sidecar.receiver import Receiver, fault
+from floe_sidecar.receiver import Enrich, Receiver, fault
 from floe_sidecar.records import Opening
 from floe_sidecar.retries import Backoff
 from floe_sidecar.roads import Road
@@ -36,7 +36,13 @@ class StartError(Exception):
 
 
 def application(
-    settings: Settings, writer: Writer, metrics: Metrics, telemetry: TelemetryRelay | None, *, follow_runs: bool
+    settings: Settings,
+    writer: Writer,
+    metrics: Metrics,
+    telemetry: TelemetryRelay | None,
+    *,
+    follow_runs: bool,
+    enrich: Enrich | None,
 ) -> Server:
     """Where lineage and telemetry come in: from the pod itself, or in a gateway from everybody with a token."""
     clock = asyncio.get_running_loop().time
@@ -46,6 +52,7 @@ def application(
         redaction=settings.redaction,
         follow_runs=follow_runs,
         batch_max_events=settings.batch_max_events,
+        enrich=enrich,
         clock=clock,
     )
     if telemetry is not None:

@@ -19,7 +19,15 @@ from floe_sidecar.bodies import Body, BodyRefusedError
 from floe_sidecar.messages import Request, Response
 
 _READ_HEADERS = frozenset(
-    {b"authorization", b"content-encoding", b"content-length", b"content-type", b"expect", b"transfer-encoding"}
+    {
+        b"authorization",
+        b"content-encoding",
+        b"content-length",
+        b"content-type",
+        b"expect",
+        b"traceparent",
+        b"transfer-encoding",
+    }
 )
 _MOST_PIPELINED = 64
 _LINGER_SECONDS = 2.0
@@ -232,7 +240,7 @@ class Connection(asyncio.Protocol):
         if self._discarding:
             return
         headers, bounds = self._headers, self.server.bounds
-        if self.server.admits is not None and not self.server.admits(self._authorization()):
+        if self.server.admits is not None and not self.server.admits(self._header(b"authorization")):
             self._refuse(401, "unauthorised", "no token that is taken here stands in Authorization: Bearer")
             return
         try:
@@ -280,10 +288,8 @@ class Connection(asyncio.Protocol):
         if len(self._exchanges) >= _MOST_PIPELINED:
             self._pause()
         path = self._url.partition(b"?")[0].decode("latin-1")
-        self.server.handle(
-            Request(method, path, content, self._active_at, self._authorization(), self._content_type()),
-            exchange.respond,
-        )
+        headers = (self._header(b"authorization"), self._header(b"content-type"), self._header(b"traceparent"))
+        self.server.handle(Request(method, path, content, self._active_at, *headers), exchange.respond)
 
     def flush(self) -> None:
         """Sends the answers whose turn it is."""
@@ -362,11 +368,8 @@ class Connection(asyncio.Protocol):
         if self._header_bytes > self.server.bounds.header_max_bytes and not self._discarding:
             self._refuse_header()
 
-    def _authorization(self) -> str:
-        return self._headers.get(b"authorization", b"").decode("latin-1")
-
-    def _content_type(self) -> str:
-        return self._headers.get(b"content-type", b"").decode("latin-1")
+    def _header(self, name: bytes) -> str:
+        return self._headers.get(name, b"").decode("latin-1")
 
     def _release_body(self) -> None:
         if self._body is not None:

@@ -27,7 +27,7 @@ _CREATED = b"HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n"
 class Request:
     """A complete request; `body` is inflated, `received_at` the loop's time of its last byte.
 
-    `authorization` and `content_type` are those headers.
+    `authorization`, `content_type` and `traceparent` are those headers.
     """
 
     method: str
@@ -36,6 +36,7 @@ class Request:
     received_at: float
     authorization: str = field(default="", repr=False)
     content_type: str = ""
+    traceparent: str = ""
 
 
 @dataclass(frozen=True, slots=True)

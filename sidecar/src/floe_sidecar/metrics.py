@@ -107,6 +107,7 @@ class Metrics:
         self.refused = Counter("events_refused_total", "Requests or events that were not accepted.", "reason")
         self.invalid = Counter("events_invalid_total", "Accepted events that break the specification.", "level")
         self.redacted = Counter("events_redacted_total", "Accepted events that held credentials.")
+        self.enriched = Counter("events_enriched_total", "Accepted events that the pod's names were added to.")
         self.delivered = Counter("events_delivered_total", "Events that the backend acknowledged.")
         self.sent = Counter("requests_sent_total", "Requests to the backend, repeated ones included.")
         self.retried = Counter("events_retried_total", "Answers after which the event is sent again.", "reason")

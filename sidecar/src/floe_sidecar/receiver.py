@@ -30,6 +30,9 @@ from floe_sidecar.writer import Writer
 SINGLE = "/api/v1/lineage"
 BATCH = SINGLE + "/batch"
 
+Enrich = Callable[[bytes, str], bytes]
+"""An event and the request's `traceparent` in, the event with what is added to it out."""
+
 _CREATED = Response(201)
 _HEADERS = {401: {"WWW-Authenticate": "Bearer"}, 503: {"Retry-After": "1"}}
 """What belongs to an answer of that status (RFC 9110 11.6.1, 10.2.3)."""
@@ -50,6 +53,7 @@ class Receiver:
         metrics: Metrics,
         *,
         redaction: bool,
+        enrich: Enrich | None = None,
         follow_runs: bool,
         batch_max_events: int,
         clock: Clock,
@@ -57,6 +61,7 @@ class Receiver:
         self._writer = writer
         self._metrics = metrics
         self._redact: Callable[[bytes], bytes] = redact if redaction else lambda body: body
+        self._enrich = enrich
         self._follow_runs = follow_runs
         self._batch_max_events = batch_max_events
         self._clock = clock
@@ -95,7 +100,7 @@ class Receiver:
 
     def _receive_one(self, request: Request, respond: Respond, source: str) -> None:
         try:
-            record = self._record(request.body, source)
+            record = self._record(request.body, source, request.traceparent)
         except events.EventRefusedError as error:
             self._metrics.refused.add(value=error.refusal)
             respond(fault(400, str(error)))
@@ -117,7 +122,7 @@ class Receiver:
         failed: list[dict[str, object]] = []
         for index, body in enumerate(bodies):
             try:
-                records.append(self._record(body, source))
+                records.append(self._record(body, source, request.traceparent))
             except events.EventRefusedError as error:
                 self._metrics.refused.add(value=error.refusal)
                 failed.append({"index": index, "reason": str(error), "retriable": False})
@@ -126,16 +131,19 @@ class Receiver:
             return
         self.keep(records, request, respond, lambda _stored: _summary(len(bodies), failed), source=source)
 
-    def _record(self, body: bytes, source: str) -> Record:
-        """What is kept of an event: its bytes without credentials, and what it is ordered by."""
+    def _record(self, body: bytes, source: str, traceparent: str) -> Record:
+        """What is kept of an event: its bytes without credentials and with the pod's names, its order, its role."""
         clean = self._redact(body)
-        event = events.read(clean)
+        whole = self._enrich(clean, traceparent) if self._enrich is not None else clean
+        event = events.read(whole)
         if clean is not body:
             self._metrics.redacted.add()
+        if whole is not clean:
+            self._metrics.enriched.add()
         if event.validity is not events.Validity.VALID:
             self._metrics.invalid.add(value=event.validity)
         run = of_source(source, event.key) if source else event.key
-        return Record(run, event.digest, clean, event.sign if self._follow_runs else None)
+        return Record(run, event.digest, whole, event.sign if self._follow_runs else None)
 
     def _count(self, stored: asyncio.Future[Stored], number: int, request: Request, source: str) -> str | None:
         """Counts what became of events; gives what the sender is told if they were not kept."""

@@ -11,6 +11,9 @@ A run cycle without a terminal event stays open for ever in every backend, and a
 
 Open runs are rows of the spool, written in the transaction that makes their events durable, and deleted in the one
 that takes their ABORT: however often the pod's end is tried, a run gets one ABORT. Its bytes follow from the row alone.
+
+The pod's own run (`floe_sidecar.pod_run`) is none of them, since the webhook's leader ends it; its row says that it has
+begun, and when.
 """
 
 from __future__ import annotations
@@ -33,6 +36,7 @@ CREATE TABLE IF NOT EXISTS open_runs (
     number INTEGER PRIMARY KEY, run TEXT NOT NULL, run_id TEXT NOT NULL, namespace TEXT NOT NULL, name TEXT NOT NULL,
     begun_at REAL NOT NULL, ended_at REAL
 );
+CREATE TABLE IF NOT EXISTS pod_runs (run TEXT PRIMARY KEY, begun_at REAL NOT NULL) WITHOUT ROWID;
 """
 
 _LONGEST = 1024
@@ -41,7 +45,7 @@ _LAST_MOMENT = 253_402_300_000.0
 _AFTER_START_SECONDS = 0.001
 _TERMINAL = frozenset({"COMPLETE", "FAIL", "ABORT"})
 _ENDLESS = frozenset({"STREAMING", "SERVICE"})
-_EVENT_SCHEMA = "https://openlineage.io/spec/2-0-2/OpenLineage.json#/$defs/RunEvent"
+EVENT_SCHEMA = "https://openlineage.io/spec/2-0-2/OpenLineage.json#/$defs/RunEvent"
 _FACET_SCHEMA = "https://floe.dev/spec/facets/1-0-0/RunClosureRunFacet.json#/$defs/RunClosureRunFacet"
 
 
@@ -65,7 +69,13 @@ class Ends(msgspec.Struct, frozen=True):
     """The run needs no end from us any more."""
 
 
-Sign = Begins | Ends
+class PodRun(msgspec.Struct, frozen=True):
+    """The START of the pod's own run; `at` in seconds since the epoch."""
+
+    at: float
+
+
+Sign = Begins | Ends | PodRun
 ENDS = Ends()
 
 
@@ -106,7 +116,7 @@ def abort(run: OpenRun) -> bytes:
         "eventTime": dt.datetime.fromtimestamp(moment, dt.UTC).isoformat(timespec="milliseconds"),
         "eventType": "ABORT",
         "producer": PRODUCER,
-        "schemaURL": _EVENT_SCHEMA,
+        "schemaURL": EVENT_SCHEMA,
         "run": {
             "runId": run.run_id,
             "facets": {
@@ -131,6 +141,7 @@ class _Change(msgspec.Struct):
     begun: dict[str, Begins] = msgspec.field(default_factory=dict)
     ended: dict[str, None] = msgspec.field(default_factory=dict)
     forgotten: list[str] = msgspec.field(default_factory=list)
+    of_pods: list[tuple[str, float]] = msgspec.field(default_factory=list)
 
 
 class OpenRuns:
@@ -168,6 +179,8 @@ class OpenRuns:
             for number, (run, begins) in rows[chunk.start : chunk.stop]:
                 values += [number, run, begins.run_id, begins.namespace, begins.name, begins.at]
             connection.execute(_INSERT[len(chunk)], values)
+        for row in change.of_pods:
+            connection.execute("INSERT OR IGNORE INTO pod_runs VALUES (?, ?)", row)
 
     def confirm(self) -> None:
         """The transaction was committed."""
@@ -191,7 +204,9 @@ class OpenRuns:
     def _read(self, signs: Iterable[tuple[str, Sign]]) -> _Change:
         change = _Change()
         for run, said in signs:
-            if isinstance(said, Ends):
+            if isinstance(said, PodRun):
+                change.of_pods.append((run, said.at))
+            elif isinstance(said, Ends):
                 change.begun.pop(run, None)
                 change.ended[run] = None
             elif not (run in self._open or run in self._ended or run in change.ended):
@@ -217,6 +232,26 @@ def end_all(connection: sqlite3.Connection, now: float) -> list[OpenRun]:
         "SELECT run, run_id, namespace, name, begun_at, ended_at FROM open_runs ORDER BY number"
     ).fetchall()
     return [OpenRun(*row) for row in rows]
+
+
+def pod_run_begun_at(connection: sqlite3.Connection, run: str) -> float | None:
+    """When the pod's own run was begun, by this process or an earlier one (seconds since the epoch)."""
+    row = connection.execute("SELECT begun_at FROM pod_runs WHERE run = ?", (run,)).fetchone()
+    return None if row is None else float(row[0])
+
+
+def earlier_runs(connection: sqlite3.Connection) -> list[str] | None:
+    """The open runs of earlier processes, oldest first; None if there was none that took an event."""
+    used = "SELECT EXISTS (SELECT 1 FROM %s)"
+    if any(connection.execute(used % table).fetchone()[0] for table in ("events", "delivered", "dead_letters")):
+        return [run for (run,) in connection.execute("SELECT run FROM open_runs ORDER BY number")]
+    return None
+
+
+def waiting_events(connection: sqlite3.Connection, run: str, digest: bytes) -> list[int]:
+    """The sequences of an event's copies that wait to be sent."""
+    rows = connection.execute("SELECT sequence FROM events WHERE run = ? AND digest = ?", (run, digest))
+    return [sequence for (sequence,) in rows]
 
 
 def _word(value: object) -> str:

@@ -41,6 +41,7 @@ from floe_sidecar.logs import log
 from floe_sidecar.metrics import Metrics
 from floe_sidecar.orders import SpoolFullError, SpoolUnavailableError
 from floe_sidecar.records import Record
+from floe_sidecar.pod_lineage import PodLineage
 from floe_sidecar.runs import ENDS, OpenRun, abort
 from floe_sidecar.settings import Role, Settings, Variable
 from floe_sidecar.spool import Spool
@@ -80,7 +81,13 @@ class Sidecar:
         self._closes_runs = settings.abort_open_runs and not is_gateway
         self.telemetry = telemetry(settings, self.directory, self.metrics)
         self.application = application(
-            settings, self.writer, self.metrics, self.telemetry, follow_runs=self._closes_runs
+        self._pod = None if is_gateway else PodLineage(settings, self.writer, wall_clock=time.time)
+            settings,
+            self.writer,
+            self.metrics,
+            self.telemetry,
+            follow_runs=self._closes_runs,
+            enrich=self._pod.enrich if self._pod is not None else None,
         )
         health = Health(
             self.writer,
@@ -114,6 +121,8 @@ class Sidecar:
         if self.telemetry is not None:
             await self.telemetry.start()
         try:
+        if self._pod is not None:
+            await self._pod.begin()
             await _listen(self.application, self.settings.host, self.settings.port, Variable.PORT)
             await _listen(self.health, self.settings.health_host, self.settings.health_port, Variable.HEALTH_PORT)
         except StartError:
@@ -150,6 +159,8 @@ class Sidecar:
 
     async def _end_sidecar(self, deadline: float, reserve: float) -> None:
         within = deadline - time.monotonic() - reserve
+        if self._pod is not None:
+            await self._pod.withdraw()
         async with asyncio.TaskGroup() as both:
             both.create_task(self._ending.empty(within_seconds=within))
             both.create_task(self._drain_telemetry(within))
@@ -184,7 +195,9 @@ class Sidecar:
             spool=str(self.directory),
         )
         failure = self._handover.failure if self._handover is not None else ""
-        tell(settings.termination_message_file, {**numbers, **({"gateway_failure": failure} if failure else {})})
+        begun = self._pod.report if self._pod is not None else {}
+        message = {**numbers, **begun, **({"gateway_failure": failure} if failure else {})}
+        tell(settings.termination_message_file, message)
         if settings.spool_directory is None and not level.events and not level.dead_letters:
             shutil.rmtree(self.directory, ignore_errors=True)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from floe_sidecar.settings import SECRET_VARIABLES, Role, Settings, SettingsError, Variable
+from floe_sidecar.settings import SECRET_VARIABLES, PodSettings, Role, Settings, SettingsError, Variable
 
 pytestmark = pytest.mark.requirement("HOUSE-6", "CC-2.2", "CC-2.4")
 
@@ -71,6 +71,25 @@ GOOD = {
     Variable.HOST: ("0.0.0.0", "0.0.0.0"),  # noqa: S104 - a gateway's
     Variable.GATEWAY_KEY_FILE: ("/keys", Path("/keys")),
     Variable.NAMESPACE_MAX_BYTES: ("1Mi", 1024 * 1024),
+    Variable.POD_NAMESPACE: ("sales", "sales"),
+    Variable.POD_NAME: ("load-x7k2p", "load-x7k2p"),
+    Variable.POD_UID: ("6f1d4a52-3c1b-4a57-9c0a-5d7a1c0f9d10", "6f1d4a52-3c1b-4a57-9c0a-5d7a1c0f9d10"),
+    Variable.NODE_NAME: ("worker-3", "worker-3"),
+    Variable.POD_OWNER: ("CronJob/load", "CronJob/load"),
+    Variable.POD_CONTAINERS: ("app=registry.example/load%3A1,b=", {"app": "registry.example/load:1", "b": ""}),
+    Variable.JOB_NAMESPACE: ("acme/load", "acme/load"),
+    Variable.JOB_NAME: ("lo\nad \udcff", "lo\nad ?"),
+    Variable.PROCESSING_TYPE: ("service", "SERVICE"),
+    Variable.POD_RUN: ("true", True),
+    Variable.ADD_PARENT: ("false", False),
+    Variable.ADD_POD: ("false", False),
+    Variable.ADD_TRACE_CONTEXT: ("false", False),
+    Variable.TRACEPARENT: ("00-a-b-01", "00-a-b-01"),
+    Variable.REPLACED_NAMESPACES: ("default, dbt,a%2Cb,", ("default", "dbt", "a,b")),
+    Variable.RUN_TAGS: ("team=sales%2Ceu,tier = gold", {"team": "sales,eu", "tier": "gold"}),
+    Variable.JOB_TAGS: ("a=b%3Dc=d", {"a": "b=c=d"}),
+    Variable.ENVIRONMENT_VARIABLES: ("GIT_SHA=%24(X)%C3%A9", {"GIT_SHA": "$(X)é"}),
+    Variable.ENRICHMENT_MAX_BYTES: ("0", 0),
 }
 
 BAD = [
@@ -98,7 +117,14 @@ BAD = [
     (Variable.HTTPS_PROXY, "https://proxy:3129", "a proxy's http:// address"),
     (Variable.HTTP_PROXY, "http://proxy:none", "a proxy's http:// address"),
     (Variable.NO_PROXY, "a\nb", "names, addresses and ranges"),
+    (Variable.REDACTION_NAMES, "ab", "3 to 64 letters"),
+    (Variable.REDACTION_NAMES, "a b c", "3 to 64 letters"),
+    (Variable.REDACTION_PREFIXES, "___", "3 to 64 letters"),
     (Variable.ROLE, "router", "sidecar or gateway"),
+    (Variable.PROCESSING_TYPE, "STREAMING", "BATCH or SERVICE"),
+    (Variable.RUN_TAGS, "team", "name=value"),
+    (Variable.RUN_TAGS, "team=sales,=x", "name=value"),
+    (Variable.JOB_TAGS, "team=%FF", "percent-encoded UTF-8"),
     (Variable.GATEWAY_URL, "gateway", "http:// or https://"),
 ]
 
@@ -112,18 +138,18 @@ def test_an_empty_value_leaves_the_default() -> None:
 
 
 def test_every_field_has_one_variable_of_its_name() -> None:
-    assert {f"FLOE_SIDECAR_{setting.name.upper()}" for setting in fields(Settings)} == set(Variable)
+    of_sidecar, of_pod = ({setting.name for setting in fields(kind)} for kind in (Settings, PodSettings))
+    assert not of_sidecar & of_pod
+    assert {f"FLOE_SIDECAR_{name.upper()}" for name in (of_sidecar | of_pod) - {"pod"}} == set(Variable)
 
 
 @pytest.mark.parametrize("variable", Variable)
 def test_a_variable_sets_its_field(variable: Variable) -> None:
-    (Variable.REDACTION_NAMES, "ab", "3 to 64 letters"),
-    (Variable.REDACTION_NAMES, "a b c", "3 to 64 letters"),
-    (Variable.REDACTION_PREFIXES, "___", "3 to 64 letters"),
     text, value = GOOD[variable]
     settings = Settings.from_environment({variable: text})
-    assert getattr(settings, variable.name.lower()) == value
-    assert type(getattr(settings, variable.name.lower())) is type(value)
+    holder = settings if hasattr(settings, variable.name.lower()) else settings.pod
+    assert getattr(holder, variable.name.lower()) == value
+    assert type(getattr(holder, variable.name.lower())) is type(value)
 
 
 @pytest.mark.parametrize(("variable", "text", "expected"), BAD)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
-from floe_sidecar.settings import Settings, Variable
+from floe_sidecar.settings import PodSettings, Settings, Variable
 from sidecar.tests.builders import accepted, ask, body, get, post, relay, request, until
 from sidecar.tests.standins import BackendStandIn, Reply
 
@@ -142,7 +143,7 @@ async def test_every_field_of_the_status_is_documented(tmp_path: Path) -> None:
 
 
 def shown(value: object) -> str:
-    if value is None or value == "":
+    if value is None or value in ("", ()) or (isinstance(value, Mapping) and not value):
         return "none"
     if isinstance(value, bool):
         return str(value).lower()
@@ -153,10 +154,11 @@ def shown(value: object) -> str:
 def test_every_variable_is_documented_with_its_default() -> None:
     documented = rows("Variables")
     assert set(documented) == set(Variable)
-    defaults = Settings()
-    for setting in fields(Settings):
+    for holder, setting in [(kind(), setting) for kind in (Settings, PodSettings) for setting in fields(kind)]:
+        value = getattr(holder, setting.name)
+        if isinstance(value, PodSettings):
+            continue
         default = documented[Variable[setting.name.upper()]][1]
-        value = getattr(defaults, setting.name)
         if setting.name == "spool_directory":
             assert default == "a new temporary folder"
         elif setting.name.endswith("_bytes"):

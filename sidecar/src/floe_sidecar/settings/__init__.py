@@ -10,8 +10,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import Any
 
 from floe_sidecar.settings.agreement import PROTOCOL, PROTOCOL_VARIABLE
+from floe_sidecar.settings.pod import PodSettings
 from floe_sidecar.settings.values import KIBIBYTE, MEBIBYTE, PARSERS, Role
 from floe_sidecar.settings.variables import SECRET_VARIABLES, SettingsError, Variable, text_of
 
@@ -21,6 +23,7 @@ __all__ = [
     "PROTOCOL",
     "PROTOCOL_VARIABLE",
     "SECRET_VARIABLES",
+    "PodSettings",
     "Role",
     "Settings",
     "SettingsError",
@@ -65,14 +68,14 @@ class Settings:
     Default api/v1/lineage.
     """
 
-    lineage_api_key: str = field(default="", repr=False)
-    """Secret, sent as `Authorization: Bearer`. Default: none."""
-
     lineage_batch_endpoint: str = ""
     """Path that takes arrays of events and answers for each (OpenLineage 2.0.2), joined as above. Default: none.
 
     What waits then goes in batches, one at a time; else each event by itself.
     """
+
+    lineage_api_key: str = field(default="", repr=False)
+    """Secret, sent as `Authorization: Bearer`. Default: none."""
 
     lineage_api_key_file: Path | None = None
     """File that holds the secret; wins over the variable, read again on change and on 401 or 403. Default: none."""
@@ -152,14 +155,14 @@ class Settings:
     redaction: bool = True
     """Whether credentials are cut out of events before they are stored (`true` or `false`). Default true."""
 
-    log_level: str = "INFO"
-    """Least severity that is logged: DEBUG, INFO, WARNING or ERROR. Default INFO."""
-
     redaction_names: tuple[str, ...] = ()
     """Further names, or parts of names, whose values are secret, with commas between them. Default: none."""
 
     redaction_prefixes: tuple[str, ...] = ()
     """Beginnings of secrets, such as acme_pat_, with commas between them; cut up to the token's end. Default: none."""
+
+    log_level: str = "INFO"
+    """Least severity that is logged: DEBUG, INFO, WARNING or ERROR. Default INFO."""
 
     termination_message_file: Path = Path("/dev/termination-log")
     """File that takes a JSON object about what was left at the end, if it exists. Default /dev/termination-log."""
@@ -254,6 +257,9 @@ class Settings:
     Beyond it this namespace gets 503, and no other.
     """
 
+    pod: PodSettings = field(default_factory=PodSettings)
+    """What is known of the pod and added to its events; variables of their own (`floe_sidecar.settings.pod`)."""
+
     @property
     def urls(self) -> tuple[str, str, str]:
         """Everywhere that is sent to; empty where nothing is."""
@@ -266,12 +272,7 @@ class Settings:
         Raises:
             SettingsError: A value is not what its variable expects; the message never holds a secret.
         """
-        given: dict[str, object] = {}
-        for setting in fields(cls):
-            variable = Variable[setting.name.upper()]
-            if text := text_of(variable, environment):
-                given[setting.name] = PARSERS[variable](variable, text)
-        settings = cls(**given)  # type: ignore[arg-type]  # each parser returns its field's type; a test compares them
+        settings = cls(**_given(cls, environment), pod=PodSettings(**_given(PodSettings, environment)))
         settings._check_role()
         return settings
 
@@ -287,3 +288,13 @@ class Settings:
         for variable, text in ((Variable.GATEWAY_URL, self.gateway_url), (Variable.TELEMETRY_URL, self.telemetry_url)):
             if text:
                 raise SettingsError(variable, text, f"nothing, because {Variable.ROLE} is gateway")
+
+
+def _given(kind: type[Settings | PodSettings], environment: Mapping[str, str]) -> dict[str, Any]:
+    """What the variables of these settings say; each parser returns its field's type, which a test compares."""
+    variables = ((setting.name, Variable.__members__.get(setting.name.upper())) for setting in fields(kind))
+    return {
+        name: PARSERS[variable](variable, text)
+        for name, variable in variables
+        if variable is not None and (text := text_of(variable, environment))
+    }

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Mapping
 from enum import StrEnum
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from floe_sidecar.settings.variables import SettingsError, Variable
 
@@ -169,6 +169,39 @@ def _role(variable: Variable, text: str) -> Role:
         raise SettingsError(variable, text, " or ".join(Role)) from None
 
 
+def _text(_variable: Variable, text: str) -> str:
+    """Anything: names that people give, which must not keep a sidecar from starting. What is no Unicode becomes `?`."""
+    return text.encode(errors="replace").decode()
+
+
+def _names(variable: Variable, text: str) -> tuple[str, ...]:
+    return tuple(_decoded(variable, text, entry) for entry in text.split(",") if entry.strip())
+
+
+def _pairs(variable: Variable, text: str) -> Mapping[str, str]:
+    """Written as OTEL_RESOURCE_ATTRIBUTES are, so that no value is taken for Kubernetes' `$(NAME)`."""
+    found: dict[str, str] = {}
+    for entry in text.split(","):
+        name, equals, value = entry.partition("=")
+        if not name.strip() or not equals:
+            raise SettingsError(variable, text, "name=value,name=value, percent-encoded")
+        found[_decoded(variable, text, name)] = _decoded(variable, text, value)
+    return found
+
+
+def _decoded(variable: Variable, text: str, part: str) -> str:
+    try:
+        return _text(variable, unquote(part.strip(), errors="strict"))
+    except UnicodeDecodeError:
+        raise SettingsError(variable, text, "percent-encoded UTF-8") from None
+
+
+def _processing_type(variable: Variable, text: str) -> str:
+    if text.upper() not in {"BATCH", "SERVICE"}:
+        raise SettingsError(variable, text, "BATCH or SERVICE")
+    return text.upper()
+
+
 PARSERS: Mapping[Variable, Callable[[Variable, str], object]] = {
     Variable.PORT: _whole(0, _HIGHEST_PORT, "a TCP port"),
     Variable.HEALTH_PORT: _whole(0, _HIGHEST_PORT, "a TCP port"),
@@ -177,6 +210,7 @@ PARSERS: Mapping[Variable, Callable[[Variable, str], object]] = {
     Variable.SPOOL_MAX_BYTES: _bytes(64 * KIBIBYTE),
     Variable.LINEAGE_URL: _origin,
     Variable.LINEAGE_ENDPOINT: _endpoint,
+    Variable.LINEAGE_BATCH_ENDPOINT: _endpoint,
     Variable.LINEAGE_API_KEY: _secret,
     Variable.LINEAGE_API_KEY_FILE: _path,
     Variable.LINEAGE_HEADERS: _headers,
@@ -200,6 +234,8 @@ PARSERS: Mapping[Variable, Callable[[Variable, str], object]] = {
     Variable.SHUTDOWN_SECONDS: _seconds(0, 3600),
     Variable.ABORT_OPEN_RUNS: _switch,
     Variable.REDACTION: _switch,
+    Variable.REDACTION_NAMES: _words,
+    Variable.REDACTION_PREFIXES: _words,
     Variable.LOG_LEVEL: _level,
     Variable.TERMINATION_MESSAGE_FILE: _path,
     Variable.GATEWAY_URL: _origin,
@@ -210,7 +246,6 @@ PARSERS: Mapping[Variable, Callable[[Variable, str], object]] = {
     Variable.GATEWAY_AFTER_SECONDS: _seconds(0, 3600),
     Variable.TELEMETRY_URL: _origin,
     Variable.TELEMETRY_API_KEY_FILE: _path,
-    Variable.LINEAGE_BATCH_ENDPOINT: _endpoint,
     Variable.TELEMETRY_HEADERS: _headers,
     Variable.TELEMETRY_CA_FILE: _path,
     Variable.TELEMETRY_CLIENT_CERTIFICATE_FILE: _path,
@@ -225,6 +260,23 @@ PARSERS: Mapping[Variable, Callable[[Variable, str], object]] = {
     Variable.HOST: _address,
     Variable.GATEWAY_KEY_FILE: _path,
     Variable.NAMESPACE_MAX_BYTES: _bytes(64 * KIBIBYTE),
+    Variable.POD_NAMESPACE: _text,
+    Variable.POD_NAME: _text,
+    Variable.POD_UID: _text,
+    Variable.NODE_NAME: _text,
+    Variable.POD_OWNER: _text,
+    Variable.POD_CONTAINERS: _pairs,
+    Variable.JOB_NAMESPACE: _text,
+    Variable.JOB_NAME: _text,
+    Variable.PROCESSING_TYPE: _processing_type,
+    Variable.POD_RUN: _switch,
+    Variable.ADD_PARENT: _switch,
+    Variable.ADD_POD: _switch,
+    Variable.ADD_TRACE_CONTEXT: _switch,
+    Variable.TRACEPARENT: _text,
+    Variable.REPLACED_NAMESPACES: _names,
+    Variable.RUN_TAGS: _pairs,
+    Variable.JOB_TAGS: _pairs,
+    Variable.ENVIRONMENT_VARIABLES: _pairs,
+    Variable.ENRICHMENT_MAX_BYTES: _bytes(0),
 }
-    Variable.REDACTION_NAMES: _words,
-    Variable.REDACTION_PREFIXES: _words,
