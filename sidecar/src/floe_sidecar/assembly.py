@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin
 
+from floe_sidecar import batches
 from floe_sidecar.certificates import CertificateFiles, Certificates
+from floe_sidecar.client import ANSWER_BYTES
 from floe_sidecar.credentials import ApiKey, SecretFile, user_problem
 from floe_sidecar.delivery import Delivery, Limits
 from floe_sidecar.destinations import Backend, Console, Destination, Target
@@ -117,15 +119,22 @@ def destination(settings: Settings) -> Destination:
     files = CertificateFiles(
         settings.lineage_ca_file, settings.lineage_client_certificate_file, settings.lineage_client_key_file
     )
-    return Backend(
-        Target(
+    key = ApiKey(settings.lineage_api_key_file, settings.lineage_api_key, clock=clock)
+
+    def target(endpoint: str, answer_bytes: int) -> Target:
+        url = urljoin(settings.lineage_url, endpoint)
+        return Target(
             url,
             headers=settings.lineage_headers,
-            key=ApiKey(settings.lineage_api_key_file, settings.lineage_api_key, clock=clock),
+            key=key,
             road=_road(settings, url, files, "the lineage backend"),
             timeout_seconds=settings.lineage_timeout_seconds,
         )
-    )
+
+    single = target(settings.lineage_endpoint, ANSWER_BYTES)
+    if not settings.lineage_batch_endpoint:
+        return Backend(single)
+    return Backend(single, target(settings.lineage_batch_endpoint, batches.ANSWER_BYTES))
 
 
 def telemetry(settings: Settings, directory: Path, metrics: Metrics) -> TelemetryRelay | None:

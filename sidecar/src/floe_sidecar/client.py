@@ -12,16 +12,19 @@ import httptools
 from floe_sidecar.retries import Answer
 from floe_sidecar.roads import Road
 
-_DETAIL_BYTES = 2048
+ANSWER_BYTES = 2048
+"""Of an answer's body, for people."""
+
 _MOST_IDLE = 32
 _ONE_WRITE_BYTES = 64 * 1024
 """Up to here a copy costs less than a second packet; beyond it, memory is what counts."""
 
 
 class Client:
-    """Requests over one road."""
+    """Requests over one road; of an answer's body `answer_bytes` are read."""
 
-    def __init__(self, road: Road, *, timeout_seconds: float) -> None:
+    def __init__(self, road: Road, *, timeout_seconds: float, answer_bytes: int = ANSWER_BYTES) -> None:
+        self._answer_bytes = answer_bytes
         self._road = road
         self._timeout_seconds = timeout_seconds
         self._idle: list[_Connection] = []
@@ -68,13 +71,14 @@ class Client:
 
     async def _connect(self) -> _Connection:
         async with asyncio.timeout(self._timeout_seconds):
-            return await self._road.open(_Connection)
+            return await self._road.open(lambda: _Connection(self._answer_bytes))
 
 
 class _Connection(asyncio.Protocol):
     """One connection, one exchange at a time. The callbacks named `on_…` are httptools'."""
 
-    def __init__(self) -> None:
+    def __init__(self, answer_bytes: int) -> None:
+        self._answer_bytes = answer_bytes
         self._transport: asyncio.Transport | None = None
         self._closed = False
         self._renew()
@@ -133,8 +137,8 @@ class _Connection(asyncio.Protocol):
 
     def on_body(self, chunk: bytes) -> None:
         """A part of its body."""
-        if len(self._detail) < _DETAIL_BYTES:
-            self._detail += chunk[: _DETAIL_BYTES - len(self._detail)]
+        if len(self._content) < self._answer_bytes:
+            self._content += chunk[: self._answer_bytes - len(self._content)]
 
     def on_headers_complete(self) -> None:
         """Its status is known."""
@@ -143,7 +147,7 @@ class _Connection(asyncio.Protocol):
     def on_message_complete(self) -> None:
         """It is complete."""
         if self._status < 200:  # noqa: PLR2004 - an interim answer; the real one follows
-            self._status, self._retry_after, self._detail = 0, "", b""
+            self._status, self._retry_after, self._content = 0, "", b""
             return
         if not self._parser.should_keep_alive():
             self._closed = True
@@ -154,10 +158,11 @@ class _Connection(asyncio.Protocol):
         self._parser = httptools.HttpResponseParser(self)
         self._status = 0
         self._retry_after = ""
-        self._detail = b""
+        self._content = b""
 
     def _read_answer(self) -> Answer:
-        return Answer(self._status, self._retry_after, self._detail.decode("utf-8", "replace"), self._detail)
+        detail = self._content[:ANSWER_BYTES].decode("utf-8", "replace")
+        return Answer(self._status, self._retry_after, detail, self._content)
 
     def _finish(self, answer: Answer | None) -> None:
         if not self._answer.done():

@@ -9,26 +9,28 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from floe_sidecar.destinations import Destination
+from floe_sidecar import batches
+from floe_sidecar.destinations import Destination, TakesBatches
 from floe_sidecar.lanes import Lane, Lanes, Wanted
 from floe_sidecar.logs import log
 from floe_sidecar.metrics import Clock, Outgoing
 from floe_sidecar.records import DeadLetter, Queued
 from floe_sidecar.retries import Answer, Backoff, Breaker, Meaning, meaning, retry_after_seconds
+from floe_sidecar.settlements import Settlements
 from floe_sidecar.spool import Spool
 from floe_sidecar.writer import Writer
 
 _WINDOW_EVENTS = 256
 _WINDOW_BYTES = 1024 * 1024
-_SETTLE_SECONDS = 0.02
-_SETTLE_EVENTS = 64
 _KEY_LOOK_SECONDS = 1.0
 _HURRIED_CAP_SECONDS = 1.0
 _DETAIL_CHARACTERS = 500
 _READ_AGAIN_SECONDS = 1.0
+
+_Member = tuple[Lane, Queued]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,7 @@ class Delivery:
         limits: Limits,
         metrics: Outgoing,
         *,
+        batch_destination: TakesBatches | None = None,
         clock: Clock,
         wall_clock: Clock = time.time,
     ) -> None:
@@ -67,14 +70,14 @@ class Delivery:
         self._destination = destination
         self._limits = limits
         self._metrics = metrics
+        self._batch_destination = batch_destination
         self._clock = clock
         self._wall_clock = wall_clock
         self._running: asyncio.Task[None] | None = None
         self._lanes = Lanes(max_events=_WINDOW_EVENTS, max_bytes=_WINDOW_BYTES)
         self._breaker = Breaker(limits.backoff)
         self._under_way: set[asyncio.Task[None]] = set()
-        self._delivered: list[int] = []
-        self._settling: asyncio.TimerHandle | None = None
+        self._settlements = Settlements(writer)
         self._something_new = asyncio.Event()
         self._unread = True
         self._unreadable = False
@@ -122,7 +125,7 @@ class Delivery:
             for task in self._under_way:
                 task.cancel()
             await asyncio.gather(*self._under_way, return_exceptions=True)
-            self._settle_now()
+            self._settlements.write()
             self._destination.close()
 
     async def drain(self, *, within_seconds: float, patience_seconds: float | None = None) -> bool:
@@ -141,7 +144,7 @@ class Delivery:
         self._lanes.hurry(self._clock())
         self._something_new.set()
         while (left := deadline - self._clock()) > 0:
-            self._settle_now()
+            self._settlements.write()
             waiting = await self._writer.ask(lambda spool: spool.events, or_else=0)
             if waiting == 0 and not self._under_way:
                 return True
@@ -188,7 +191,10 @@ class Delivery:
             taken = self._lanes.take()
             if taken is None:
                 return
-            task = asyncio.create_task(self._send(*taken))
+            members = [taken]
+            if self._batch_destination is not None and not self._breaker.failures:
+                members = self._lanes.take_more(taken, max_events=batches.MOST_EVENTS, max_bytes=batches.MOST_BYTES)
+            task = asyncio.create_task(self._send(*taken) if len(members) == 1 else self._send_batch(members))
             self._under_way.add(task)
             task.add_done_callback(self._ended)
 
@@ -223,22 +229,83 @@ class Delivery:
         self._metrics.delivery_seconds.observe(self._clock() - started)
         why = meaning(answer)
         if why is Meaning.DELIVERED:
-            self._breaker_passed()
-            self._metrics.delivered.add()
-            self.last.success_at = self._wall_clock()
-            self._delivered.append(event.sequence)
-            self._settle_soon()
-            self._lanes.passed(lane)
+            self._passed(lane, event)
         elif why is Meaning.REJECTED:
             self._breaker_passed()
             self._bury(lane, event, f"status_{answer.status}", answer.detail)
         else:
             self._try_later(lane, event, answer, why)
 
-    def _try_later(self, lane: Lane, event: Queued, answer: Answer, why: Meaning) -> None:
-        now = self._clock()
+    async def _send_batch(self, members: Sequence[_Member]) -> None:
+        assert self._batch_destination is not None  # noqa: S101 - without it there is one member
+        for lane, event in members:
+            if event.body is None:
+                self._bury(lane, event, "damaged", "what was stored is not what was received")
+        members = [member for member in members if member[1].body is not None]
+        if len(members) < 2:  # noqa: PLR2004 - no batch any more
+            for lane, event in members:
+                await self._send(lane, event)
+            return
+        started = self._clock()
+        self._metrics.sent.add()
+        events = [event for _, event in members]
+        answer = await self._batch_destination.send_batch(
+            events, [event.body for event in events if event.body is not None]
+        )
+        self._metrics.delivery_seconds.observe(self._clock() - started)
+        match batches.verdict(answer):
+            case batches.Verdict.SETTLED:
+                self._settle_batch(members, answer)
+            case batches.Verdict.WAIT:
+                self._batch_waits(members, answer)
+            case refused:
+                if refused is batches.Verdict.NO_BATCHES:
+                    log(logging.WARNING, "the backend takes no batches", status=answer.status)
+                    self._batch_destination = None
+                for lane, _ in members:
+                    lane.alone = True
+                    self._lanes.park(lane, self._clock())
+
+    def _settle_batch(self, members: Sequence[_Member], answer: Answer) -> None:
+        assert self._batch_destination is not None  # noqa: S101 - it has answered
+        words = self._batch_destination.without_secrets
+        failed = {failure.index: failure for failure in batches.failures(answer) or ()}
+        for index, (lane, event) in enumerate(members):
+            failure = failed.get(index)
+            if failure is None:
+                self._passed(lane, event)
+            elif failure.retriable:
+                lane.alone = True
+                lane.failures += 1
+                self._metrics.retried.add(value=Meaning.FAILING)
+                self._lanes.park(lane, self._clock() + self._breaker.backoff.delay(lane.failures))
+            else:
+                self._breaker_passed()
+                self._bury(lane, event, "refused_in_batch", words(failure.reason))
+
+    def _batch_waits(self, members: Sequence[_Member], answer: Answer) -> None:
+        why, now = meaning(answer), self._clock()
+        self._note_failure(answer)
+        self._metrics.retried.add(len(members), value=why)
+        self._breaker_failed(now, answer, why)
+        for lane, _ in members:
+            lane.failures += 1
+            self._lanes.park(lane, now + self._breaker.backoff.delay(lane.failures))
+
+    def _passed(self, lane: Lane, event: Queued) -> None:
+        self._breaker_passed()
+        self._metrics.delivered.add()
+        self.last.success_at = self._wall_clock()
+        self._settlements.add(event.sequence)
+        self._lanes.passed(lane)
+
+    def _note_failure(self, answer: Answer) -> None:
         self.last.failure_at = self._wall_clock()
         self.last.failure = f"{answer.status or 'no answer'}: {answer.detail[:_DETAIL_CHARACTERS]}".rstrip(": ")
+
+    def _try_later(self, lane: Lane, event: Queued, answer: Answer, why: Meaning) -> None:
+        now = self._clock()
+        self._note_failure(answer)
         others_passed = self._breaker.passes > lane.passes_seen
         lane.failures += 1
         if (answer.status or 0) >= 500 and (others_passed or lane.failures == 1):  # noqa: PLR2004 - server errors
@@ -289,21 +356,6 @@ class Delivery:
         )
         self._writer.settle([], [(DeadLetter(event.sequence, reason, detail), event.digest)])
         self._lanes.passed(lane)
-
-    def _settle_soon(self) -> None:
-        """Takes delivered events out of the spool a little later, many at once."""
-        if len(self._delivered) >= _SETTLE_EVENTS:
-            self._settle_now()
-        elif self._settling is None:
-            self._settling = asyncio.get_running_loop().call_later(_SETTLE_SECONDS, self._settle_now)
-
-    def _settle_now(self) -> None:
-        if self._settling is not None:
-            self._settling.cancel()
-            self._settling = None
-        if self._delivered:
-            self._writer.settle(self._delivered)
-            self._delivered = []
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._under_way.discard(task)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 from urllib.parse import urlsplit
 
-from floe_sidecar.client import Client
+from floe_sidecar import batches
+from floe_sidecar.client import ANSWER_BYTES, Client
 from floe_sidecar.credentials import ApiKey
 from floe_sidecar.records import Queued
 from floe_sidecar.redaction import MARK, redact
@@ -37,6 +38,16 @@ class Destination(Protocol):
         """Ends what is kept open."""
 
 
+class TakesBatches(Protocol):
+    """Something that takes many events at once."""
+
+    async def send_batch(self, events: Sequence[Queued], bodies: Sequence[bytes]) -> Answer:
+        """Sends them; the answer says what became of each (`floe_sidecar.batches`)."""
+
+    def without_secrets(self, text: str) -> str:
+        """What may be shown of a text of the other side."""
+
+
 class Target:
     """An address that takes bodies over HTTP/1.1, with its headers and its key."""
 
@@ -48,6 +59,7 @@ class Target:
         key: ApiKey,
         road: Road,
         timeout_seconds: float,
+        answer_bytes: int = ANSWER_BYTES,
     ) -> None:
         parts = urlsplit(url)
         self.name = redact(url.encode()).decode()
@@ -56,7 +68,7 @@ class Target:
         self._path = parts.path or "/"
         self._query = f"?{parts.query}" if parts.query else ""
         self._host = parts.netloc
-        self._client = Client(road, timeout_seconds=timeout_seconds)
+        self._client = Client(road, timeout_seconds=timeout_seconds, answer_bytes=answer_bytes)
 
     async def post(self, path: str, body: bytes, content_type: str, *more: str) -> Answer:
         """Posts to the address, or to a path below it; `more` are further header lines."""
@@ -96,13 +108,29 @@ class Backend:
 
     what = "lineage backend"
 
-    def __init__(self, target: Target) -> None:
+    def __init__(self, target: Target, batch_target: Target | None = None) -> None:
         self.name = target.name
         self._target = target
+        self._batch_target = batch_target
 
     async def send(self, event: Queued, body: bytes) -> Answer:
         """Posts the body as it is."""
         return await self._target.post("", body, "application/json", f"Idempotency-Key: {event.digest.hex()}")
+
+    @property
+    def takes_batches(self) -> bool:
+        """Whether the backend has an endpoint for arrays."""
+        return self._batch_target is not None
+
+    async def send_batch(self, events: Sequence[Queued], bodies: Sequence[bytes]) -> Answer:
+        """Posts the events as one array."""
+        assert self._batch_target is not None  # noqa: S101 - whoever asks has looked
+        line = f"Idempotency-Key: {batches.key(events)}"
+        return await self._batch_target.post("", batches.encode(bodies), "application/json", line)
+
+    def without_secrets(self, text: str) -> str:
+        """What may be shown of a text: the backend may repeat what it was sent."""
+        return self._target.without_secrets(text)
 
     def refresh_credentials(self) -> bool:
         """Reads the key's file again."""
@@ -111,6 +139,8 @@ class Backend:
     def close(self) -> None:
         """Ends the kept connections."""
         self._target.close()
+        if self._batch_target is not None:
+            self._batch_target.close()
 
 
 class Console:
@@ -134,3 +164,8 @@ class Console:
 
     def close(self) -> None:
         """Nothing is kept open."""
+
+
+def batches_of(destination: Destination) -> TakesBatches | None:
+    """The destination's way for many events at once, if it has one."""
+    return destination if isinstance(destination, Backend) and destination.takes_batches else None

@@ -27,6 +27,8 @@ class Lane:
     # Where in the spool the lane's next event is, at the earliest, if the lane does not hold all of them.
     resume_at: int | None = None
     parked: bool = False
+    # Whether its first event has to be sent in a request of its own, because a batch with it failed.
+    alone: bool = False
     failures: int = 0
     poison: int = 0
     passes_seen: int = 0
@@ -113,10 +115,23 @@ class Lanes:
         lane.sending = lane.waiting.popleft()
         return lane, lane.sending
 
+    def take_more(self, taken: tuple[Lane, Queued], *, max_events: int, max_bytes: int) -> list[tuple[Lane, Queued]]:
+        """What may go in one request with an event that was taken: the next events of other lanes, one of each."""
+        members = [taken]
+        size = taken[1].size
+        while self._ready and len(members) < max_events and not members[0][0].alone:
+            following = self._ready[0]
+            size += following.waiting[0].size
+            if following.alone or size > max_bytes or (more := self.take()) is None:
+                break
+            members.append(more)
+        return members
+
     def passed(self, lane: Lane) -> None:
         """The event that was sent is settled, delivered or dead: the next one may follow."""
         self._release(lane)
         lane.failures = lane.poison = 0
+        lane.alone = False
         if lane.waiting:
             self._ready.append(lane)
         elif lane.resume_at is not None:

@@ -31,6 +31,7 @@ from floe_sidecar.assembly import (
 )
 from floe_sidecar.control import Control
 from floe_sidecar.delivery import Delivery
+from floe_sidecar.destinations import batches_of
 from floe_sidecar.ending import Ending, tell
 from floe_sidecar.events import digest
 from floe_sidecar.footprint import give_large_blocks_back, settle_memory, use_small_threads
@@ -73,7 +74,14 @@ class Sidecar:
             on_opening=lambda opening: count_opening(self.metrics, opening),
         )
         self.destination = destination(settings)
-        self.delivery = Delivery(self.writer, self.destination, limits(settings), self.metrics, clock=clock)
+        self.delivery = Delivery(
+            self.writer,
+            self.destination,
+            limits(settings),
+            self.metrics,
+            batch_destination=batches_of(self.destination),
+            clock=clock,
+        )
         self._handover = handover(settings, self.writer, self.metrics)
         patience = settings.gateway_after_seconds
         self._ending = Ending(self.delivery, self._handover, patience_seconds=patience, clock=clock)
