@@ -52,9 +52,9 @@ def application(
         writer,
         metrics,
         redaction=settings.redaction,
+        enrich=enrich,
         follow_runs=follow_runs,
         batch_max_events=settings.batch_max_events,
-        enrich=enrich,
         clock=clock,
     )
     if telemetry is not None:
@@ -115,7 +115,6 @@ def destination(settings: Settings) -> Destination:
     if not settings.lineage_url:
         return Console()
     clock = asyncio.get_running_loop().time
-    url = urljoin(settings.lineage_url, settings.lineage_endpoint)
     files = CertificateFiles(
         settings.lineage_ca_file, settings.lineage_client_certificate_file, settings.lineage_client_key_file
     )
@@ -129,6 +128,7 @@ def destination(settings: Settings) -> Destination:
             key=key,
             road=_road(settings, url, files, "the lineage backend"),
             timeout_seconds=settings.lineage_timeout_seconds,
+            answer_bytes=answer_bytes,
         )
 
     single = target(settings.lineage_endpoint, ANSWER_BYTES)

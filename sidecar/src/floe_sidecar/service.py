@@ -41,8 +41,8 @@ from floe_sidecar.locks import FolderInUseError, lock
 from floe_sidecar.logs import log
 from floe_sidecar.metrics import Metrics
 from floe_sidecar.orders import SpoolFullError, SpoolUnavailableError
-from floe_sidecar.records import Record
 from floe_sidecar.pod_lineage import PodLineage
+from floe_sidecar.records import Record
 from floe_sidecar.runs import ENDS, OpenRun, abort
 from floe_sidecar.settings import Role, Settings, Variable
 from floe_sidecar.spool import Spool
@@ -88,8 +88,8 @@ class Sidecar:
         # A pod that has no sidecar may go on when the gateway ends.
         self._closes_runs = settings.abort_open_runs and not is_gateway
         self.telemetry = telemetry(settings, self.directory, self.metrics)
-        self.application = application(
         self._pod = None if is_gateway else PodLineage(settings, self.writer, wall_clock=time.time)
+        self.application = application(
             settings,
             self.writer,
             self.metrics,
@@ -128,9 +128,9 @@ class Sidecar:
         await self.writer.start()
         if self.telemetry is not None:
             await self.telemetry.start()
-        try:
         if self._pod is not None:
             await self._pod.begin()
+        try:
             await _listen(self.application, self.settings.host, self.settings.port, Variable.PORT)
             await _listen(self.health, self.settings.health_host, self.settings.health_port, Variable.HEALTH_PORT)
         except StartError:
@@ -166,9 +166,9 @@ class Sidecar:
         self._say_goodbye()
 
     async def _end_sidecar(self, deadline: float, reserve: float) -> None:
-        within = deadline - time.monotonic() - reserve
         if self._pod is not None:
             await self._pod.withdraw()
+        within = deadline - time.monotonic() - reserve
         async with asyncio.TaskGroup() as both:
             both.create_task(self._ending.empty(within_seconds=within))
             both.create_task(self._drain_telemetry(within))
