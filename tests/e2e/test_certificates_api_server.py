@@ -35,7 +35,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.requirement("FP-8", "FP-9", "FP-10", 
 NamespaceMaker = Callable[..., Namespace]
 
 SERVING_SECONDS = 9.0
-AUTHORITY_SECONDS = 18.0
+AUTHORITY_SECONDS = 13.5
 SETTLE_SECONDS = 1.0
 ROTATED = [Step.TRUST, Step.SIGN, Step.FORGET] * 2
 TIMEOUT_SECONDS = 90.0

@@ -257,7 +257,7 @@ def _home(client: KubernetesClient, observed: Platform, made: ExitStack, **label
 
 def _create(client: KubernetesClient, home: Namespace, strict: Namespace) -> None:
     for manifest in (
-        pod_kinds.cron_job(home),  # waits for its minute
+        pod_kinds.cron_job(home),
         pod_kinds.deployment(home),
         pod_kinds.stateful_set(home),
         pod_kinds.with_init_containers(home),
@@ -268,6 +268,8 @@ def _create(client: KubernetesClient, home: Namespace, strict: Namespace) -> Non
         pod_kinds.on_the_nodes_network(home),
     ):
         client.create(manifest)
+        if "status" in manifest:
+            client.set_status(manifest)
 
 
 def _wait(ran: Kinds, node: Node, *homes: Namespace) -> None:

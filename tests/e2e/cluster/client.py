@@ -98,6 +98,16 @@ class KubernetesClient:
         parameters = {"dryRun": "All"} if dry_run else {}
         return self._answer(self._http.post(collection, json=manifest, params=parameters))
 
+    def set_status(self, manifest: Manifest) -> None:
+        """Replaces the status of a stored object by a document's, as a controller does.
+
+        Raises:
+            ApiError: There is none, or the server refuses it.
+        """
+        metadata = manifest["metadata"]
+        collection = _collection(manifest["apiVersion"], manifest["kind"], metadata.get("namespace"))
+        self._answer(self._http.put(f"{collection}/{metadata['name']}/status", json=manifest))
+
     def get(self, kind: str, name: str, namespace: str | None = None, *, api_version: str = "v1") -> Manifest:
         """A stored object.
 
