@@ -66,14 +66,12 @@ def fields_of(template: str) -> tuple[str, ...]:
             name for _, name, spec, conversion in string.Formatter().parse(template) if _plain(name, spec, conversion)
         ]
     except ValueError as error:
-        raise ConfigurationError(
-            f"The namespace template {template!r} is malformed: {error}.", remedy=_REMEDY
-        ) from None
+        raise ConfigurationError(f"The namespace template is malformed: {error}.", remedy=_REMEDY) from None
     fields = tuple(name for name in parsed if name is not None)
     unknown = [name for name in fields if name not in FIELDS]
     if unknown or not template.strip():
-        named = f" names unknown fields {', '.join(unknown)}" if unknown else " is empty"
-        raise ConfigurationError(f"The namespace template {template!r}{named}.", remedy=_REMEDY)
+        named = "names a field that does not exist" if unknown else "is empty"
+        raise ConfigurationError(f"The namespace template {named}.", remedy=_REMEDY)
     return fields
 
 
@@ -83,7 +81,7 @@ _REMEDY = f"Use the fields {', '.join('{' + name + '}' for name in sorted(FIELDS
 def _plain(name: str | None, spec: str | None, conversion: str | None) -> bool:
     if spec or conversion or (name is not None and not name.isidentifier()):
         # Attribute access and format specifications would let a template reach into objects.
-        raise ValueError(f"only plain fields are allowed, not {name!r}")
+        raise ValueError("only plain fields are allowed")
     return name is not None
 
 
@@ -97,7 +95,7 @@ def job_namespace(template: str, parts: NamespaceParts) -> str:
     missing = [name for name in fields_of(template) if name not in known]
     if missing:
         raise ConfigurationError(
-            f"The lineage namespace {template!r} needs {', '.join(missing)}.",
+            f"The lineage namespace needs {', '.join(missing)}.",
             remedy="Set it under `namespaces:` in the manifest, or as an annotation floe.dev/<name> on the pod.",
             details={"missing": missing},
         )

@@ -27,11 +27,11 @@ def test_an_origin_stays_what_it_is_with_and_without_a_closing_slash(address: st
 
 
 @given(_ORIGINS, _PATHS)
-def test_the_text_to_write_instead_of_a_path_is_accepted(address: str, path: str) -> None:
-    with pytest.raises(ValueError, match="without a path") as refused:
+def test_an_address_with_a_path_is_refused_and_not_repeated(address: str, path: str) -> None:
+    with pytest.raises(ValueError, match="before its path") as refused:
         origin(address + path)
 
-    assert origin(str(refused.value).removeprefix("write ").partition(", ")[0]) == address
+    assert address not in str(refused.value)
 
 
 @given(_ORIGINS, _PATHS)
@@ -41,10 +41,8 @@ def test_an_endpoint_joined_to_an_origin_is_neither_cut_nor_doubled(address: str
 
 @given(_ORIGINS.filter(lambda address: address.startswith("http://")))
 def test_a_token_does_not_travel_in_the_clear(address: str) -> None:
-    with pytest.raises(ValueError, match="in the clear") as refused:
+    with pytest.raises(ValueError, match="write https:// for http://: the token would travel in the clear"):
         https_origin(address)
-
-    assert address.replace("http://", "https://") in str(refused.value)
 
 
 @given(st.text(min_size=4).map("eyJ-".__add__))

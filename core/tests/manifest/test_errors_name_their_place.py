@@ -41,7 +41,7 @@ def problems(text: str) -> list[str]:
         ),
         pytest.param(
             "logging: {colour: red}\n",
-            "floe.yaml:4:11 (logging.colour): There is no key `colour` here. Known here: level, format.",
+            "floe.yaml:4:11 (logging.*): There is no such key here. Known here: level, format.",
             id="an unknown key near nothing",
         ),
         pytest.param(
@@ -62,13 +62,13 @@ def problems(text: str) -> list[str]:
         ),
         pytest.param(
             "credentials:\n  DD_API_KEY: {secret: datadog, ky: api-key}\n",
-            "floe.yaml:5:33 (credentials.DD_API_KEY.ky): There is no key `ky` here. Did you mean `key`?",
+            "floe.yaml:5:33 (credentials.*.ky): There is no key `ky` here. Did you mean `key`?",
             id="an unknown key under a name of one's own",
         ),
         pytest.param(
             "namespaces: {template: '{product.__class__}'}\n",
             "floe.yaml:4:14 (namespaces.template): `namespaces.template`: The namespace template "
-            "'{product.__class__}' is malformed: only plain fields are allowed, not 'product.__class__'. "
+            "is malformed: only plain fields are allowed. "
             "Use the fields {domain}, {environment}, {organization}, {product}, {tenant}.",
             id="a template that reaches into objects",
         ),
@@ -88,9 +88,16 @@ def test_every_mistake_is_told_at_once_in_the_order_of_the_text() -> None:
     ]
 
 
-def test_a_rule_that_names_no_channel_is_refused_with_the_known_ones() -> None:
+def test_a_rule_that_names_no_channel_is_refused() -> None:
     body = "monitoring: {alerts: {routing_rules: [{channel_name: pager}]}}\n"
-    assert any("names the channel 'pager'" in problem and "known: none" in problem for problem in problems(HEAD + body))
+    (problem,) = problems(HEAD + body)
+    assert "monitoring.alerts.routing_rules[0] names a channel that plugins.alert_channels lacks" in problem
+
+
+def test_a_channel_that_is_named_as_one_before_is_refused_by_its_place() -> None:
+    channels = ", ".join(f"{{type: webhook, name: {name}}}" for name in ("oncall", "data", "oncall"))
+    (problem,) = problems(HEAD + f"plugins: {{alert_channels: [{channels}]}}\n")
+    assert "must be unique; given before: alert_channels[2]" in problem
 
 
 @pytest.mark.parametrize(
@@ -109,7 +116,7 @@ def test_a_rule_that_names_no_channel_is_refused_with_the_known_ones() -> None:
         ("a: 0x_\n", "x: This is not YAML: a number, date or tagged value cannot be read (IndexError)."),
         ("a: !!bool hunter2\n", "cannot be read (KeyError)."),
         ("a: !!int hunter2\n", "cannot be read (ValueError)."),
-        ("a: " + "[" * 5000 + "]" * 5000, "nested too deeply"),
+        ("a: " + "[" * 600 + "]" * 600, "nested too deeply"),
         ("metadata: {name: !!python/object/apply:os.system [echo]}\n", "`metadata.name`: Input should be"),
         ("&root\na: *root\n", "nested too deeply"),
     ],

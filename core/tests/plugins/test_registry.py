@@ -224,7 +224,7 @@ def test_an_alert_channels_path_has_its_name() -> None:
     choice = AlertChannelChoice(type="acme", name="ops", config={"x": 1})
     with pytest.raises(ValidationError) as caught:
         registry(point(Target)).create(PluginKind.TARGET, choice)
-    assert "plugins.alert_channels[ops].config.x" in paths(caught.value)
+    assert "plugins.alert_channels[ops].config.*" in paths(caught.value)
 
 
 def test_a_configuration_that_a_plugin_does_not_take_is_refused() -> None:

@@ -6,7 +6,7 @@ is the plugin's business and stands in the transport's `endpoint`.
 
 import re
 from typing import Annotated, Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator, Field
 
@@ -23,18 +23,25 @@ def origin(url: str) -> str:
     """The origin `scheme://host[:port]` of an address that is nothing more than that, without a closing slash.
 
     Raises:
-        ValueError: It is no http address, or it holds more; the message has the text to write instead.
+        ValueError: It is no http address, or it holds more; the message does not repeat it.
     """
-    parts = urlsplit(url)
+    parts = _split(url)
     if parts.scheme not in {"http", "https"} or not parts.hostname or any(sign.isspace() for sign in url):
         raise ValueError("give an address such as https://lineage.example.com, without a path")
     if parts.username is not None or parts.password is not None:
         raise ValueError("an address holds no user and no password; a credential is named as ${env:NAME}")
-    _ = parts.port  # urlsplit raises ValueError only here if it is no port
-    only = f"{parts.scheme}://{parts.netloc}"
     if parts.path.strip("/") or parts.query or parts.fragment:
-        raise ValueError(f"write {only}, without a path: the plugin knows the path and joins it itself")
-    return only
+        raise ValueError("end the address before its path: the plugin knows the path and joins it itself")
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def _split(url: str) -> SplitResult:
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # read only here
+    except ValueError:  # its message quotes what stands there
+        raise ValueError("the host or the port of the address cannot be read") from None
+    return parts
 
 
 def https_origin(url: str) -> str:
@@ -45,7 +52,7 @@ def https_origin(url: str) -> str:
     """
     only = origin(url)
     if not only.startswith("https://"):
-        raise ValueError(f"write https://{urlsplit(only).netloc}: the token would travel in the clear")
+        raise ValueError("write https:// for http://: the token would travel in the clear")
     return only
 
 

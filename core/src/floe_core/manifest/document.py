@@ -3,6 +3,7 @@
 Knows YAML and nothing of manifests, so that other documents of ours can be read with the same care.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -18,6 +19,16 @@ from ruamel.yaml.scalarbool import ScalarBoolean
 from floe_core.errors import ConfigurationError, Location, ValidationError
 
 KeyPath = tuple[str | int, ...]
+
+
+class OwnKey(str):
+    """A key of a person's own choice: anything may have been pasted there, so that no error shows it.
+
+    It is equal to its text, by which it is found in a document.
+    """
+
+    __slots__ = ()
+
 
 _MAX_BYTES = 1024 * 1024
 _MAX_DEPTH = 64
@@ -55,10 +66,11 @@ class Document:
 
 
 def dotted(path: KeyPath) -> str:
-    """A path as people write it: `plugins.alert_channels[0].type`."""
+    """A path as people write it: `plugins.alert_channels[0].type`; `*` stands for keys of their own."""
     text = ""
     for part in path:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+        shown = "*" if isinstance(part, OwnKey) else part
+        text += f"[{shown}]" if isinstance(part, int) else f".{shown}" if text else str(shown)
     return text
 
 
@@ -103,8 +115,9 @@ def parse_document(text: str, *, file: str, begin_with: str | None = None) -> Do
         raise _malformed(error, file) from None
     except ReaderError as error:
         raise _unreadable(error, text, file) from None
-    except (YAMLError, ValueError, LookupError) as error:
-        # Its message may quote the value, which could be a credential; of `0x` and `!!bool maybe` comes a LookupError.
+    except (YAMLError, ValueError, LookupError, AttributeError) as error:
+        # Its message may quote the value, which could be a credential. Of `0x` and `!!bool maybe` comes a LookupError,
+        # of `!!set x` an AttributeError.
         problem = f"a number, date or tagged value cannot be read ({type(error).__name__})"
         raise ValidationError(f"This is not YAML: {problem}.", where=Location(file)) from None
     except RecursionError:
@@ -131,9 +144,14 @@ def _named(documents: Sequence[Any]) -> str:
 def _malformed(error: MarkedYAMLError, file: str) -> ValidationError:
     mark = error.problem_mark or error.context_mark
     where = Location(file, mark.line + 1, mark.column + 1) if mark else Location(file)
-    # A duplicate key's message also shows both values; either could be a credential.
-    problem = str(error.problem or "malformed").splitlines()[0].split(" with value ")[0]
+    problem = _QUOTED.sub(
+        lambda quoted: quoted[1] or "", str(error.problem or "malformed").split(" with value ")[0]
+    ).splitlines()[0]
     return ValidationError(f"This is not valid YAML: {problem}.", where=where)
+
+
+# What a message quotes could be a credential, but for a token's name (`'<block end>'`) and for a single character.
+_QUOTED = re.compile(r"""( *(['"])(?:<[a-z ]+>|.)\2)| *['"].*""", re.DOTALL)
 
 
 def _unreadable(error: ReaderError, text: str, file: str) -> ValidationError:
@@ -158,7 +176,7 @@ def _all_positions(content: CommentedMap, file: str) -> dict[KeyPath, tuple[int,
         if count >= _MAX_PARTS:
             raise ValidationError(
                 f"The document has more than {_MAX_PARTS} parts.",
-                where=Location(file, path=str(path[0])),
+                where=Location(file),
                 remedy="Check that it is the right one, and what its aliases (`*name`) repeat.",
             )
         if place is not None:
@@ -169,7 +187,7 @@ def _all_positions(content: CommentedMap, file: str) -> dict[KeyPath, tuple[int,
 def _positions(node: Any, path: KeyPath, file: str) -> Iterator[tuple[KeyPath, tuple[int, int] | None]]:
     """Each part with its place; None for what has no place of its own: a merged key (`<<`), a tagged list's entry."""
     if len(path) > _MAX_DEPTH:  # also ends a document that contains itself through an alias
-        raise _too_deep(Location(file, path=str(path[0])))
+        raise _too_deep(Location(file))
     parts: Iterable[tuple[Any, str | int, Any]]
     if isinstance(node, CommentedMap):
         parts = ((key, str(key), entry) for key, entry in node.items())

@@ -20,8 +20,9 @@ from urllib.parse import urlsplit
 from ruamel.yaml import YAML
 
 from floe_core.errors import Location, Problem
-from floe_core.manifest.document import Document, KeyPath, dotted
+from floe_core.manifest.document import Document, KeyPath, OwnKey, dotted
 from floe_core.manifest.suggestions import did_you_mean
+from floe_core.redaction import redact_text
 
 _OTLP_GRPC_PORT = 4317
 _OBSERVABILITY_KEYS = {
@@ -77,7 +78,9 @@ class _Rewriting:
 
     def warn(self, old: KeyPath, what: str, new: dict[str, Any]) -> None:
         """Notes what was understood."""
-        self.deprecations.append(Deprecation(self.source.locate(old), what, _as_yaml(new) if new else "(nothing)"))
+        # It is logged, and what a person has written may hold a credential.
+        text = redact_text(_as_yaml(new)) if new else "(nothing)"
+        self.deprecations.append(Deprecation(self.source.locate(old), what, text))
 
 
 def migrate(source: Document) -> tuple[Document, tuple[Deprecation, ...], tuple[Problem, ...]]:
@@ -133,9 +136,10 @@ def _unknown_keys(source: Document, old: dict[str, Any]) -> list[Problem]:
         known = _OBSERVABILITY_KEYS[path]
         for key in section:
             if key not in known:
-                what = f"`{dotted(place)}` (deprecated) has no key `{key}`."
-                remedy = did_you_mean(key, known) or "Use `plugins.telemetry_backend` and `plugins.lineage_backend`."
-                problems.append(Problem(what, source.locate((*place, key)), remedy))
+                near = did_you_mean(key, known)
+                what = f"`{dotted(place)}` (deprecated) has no {f'key `{key}`' if near else 'such key'}."
+                remedy = near or "Use `plugins.telemetry_backend` and `plugins.lineage_backend`."
+                problems.append(Problem(what, source.locate((*place, key if near else OwnKey(key))), remedy))
     return problems
 
 

@@ -69,8 +69,8 @@ class Plugins(Section):
     @model_validator(mode="after")
     def _channel_names_are_unique(self) -> Self:
         names = [channel.name for channel in self.alert_channels]
-        if twice := sorted({name for name in names if names.count(name) > 1}):
-            raise ValueError(f"alert channel names must be unique; twice: {', '.join(twice)}")
+        if twice := [str(at) for at, name in enumerate(names) if name in names[:at]]:
+            raise ValueError(f"alert channel names must be unique; given before: alert_channels[{', '.join(twice)}]")
         return self
 
 
@@ -335,11 +335,9 @@ class Manifest(Section):
     @model_validator(mode="after")
     def _routing_rules_name_channels(self) -> Self:
         channels = {channel.name for channel in self.plugins.alert_channels}
-        for rule in self.monitoring.alerts.routing_rules:
+        for at, rule in enumerate(self.monitoring.alerts.routing_rules):
             if rule.channel_name not in channels:
-                known = ", ".join(sorted(channels)) or "none"
                 raise ValueError(
-                    f"routing rule names the channel {rule.channel_name!r}, which plugins.alert_channels lacks; "
-                    f"known: {known}"
+                    f"monitoring.alerts.routing_rules[{at}] names a channel that plugins.alert_channels lacks"
                 )
         return self

@@ -10,7 +10,7 @@ from floe_core.manifest.sections import CredentialSource, KubernetesName, Secret
 
 
 def _address_of_a_proxy(url: str) -> str:
-    parts = urlsplit(url)
+    parts = urlsplit(url)  # `Url` has read it before
     if parts.scheme != "http" or parts.path not in {"", "/"} or parts.query or parts.fragment:
         raise ValueError("a proxy is an http:// address without a path, such as http://proxy.example:3128")
     return url

@@ -19,13 +19,13 @@ Port = Annotated[int, Field(ge=1, le=65535)]
 
 def _without_user(url: str) -> str:
     """An address as it may stand in a pod, where everybody reads it."""
-    parts = urlsplit(url)
-    if parts.username is not None or parts.password is not None:
-        raise ValueError("an address holds no user and no password: every pod would show them")
     try:
+        parts = urlsplit(url)
         _ = parts.port
     except ValueError:  # its message quotes what stands there
-        raise ValueError("the port is no number up to 65535") from None
+        raise ValueError("the host cannot be read, or the port is no number up to 65535") from None
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("an address holds no user and no password: every pod would show them")
     return url
 
 

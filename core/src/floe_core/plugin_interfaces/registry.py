@@ -208,9 +208,10 @@ class PluginRegistry:
         known = [entry.name for entry in self.entries(kind)]
         installed = f"Installed: {', '.join(known)}." if known else "None is installed."
         return ConfigurationError(
-            f"There is no {kind} plugin {name!r}.",
+            # What was asked for may have been pasted where a name belongs.
+            f"There is no such {kind} plugin.",
             remedy=did_you_mean(name, known) or f"{installed} Install the distribution that provides it.",
-            details={"plugin": name, "kind": str(kind), "installed": known},
+            details={"kind": str(kind), "installed": known},
         )
 
 
