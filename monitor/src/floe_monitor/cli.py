@@ -46,6 +46,7 @@ def monitor() -> None:
     "--lineage-url", envvar="FLOE_MONITOR_LINEAGE_URL",
     help="Send lineage to this relay, which delivers it, instead of to the manifest's backend.",
 )  # fmt: skip
+@click.option("--quiet", is_flag=True, envvar="FLOE_MONITOR_QUIET", help="Print the log alone, no lines for people.")
 def run(
     *,
     manifest_file: Path,
@@ -58,6 +59,7 @@ def run(
     interval: float | None,
     otlp_endpoint: str | None,
     lineage_url: str | None,
+    quiet: bool,
 ) -> None:
     """Watch the contracts of a folder until stopped (Ctrl-C or SIGTERM)."""
     from floe_monitor.service.command import Arguments, watch  # noqa: PLC0415 - keeps `floe --help` quick
@@ -74,6 +76,7 @@ def run(
             interval_seconds=interval,
             otlp_endpoint=otlp_endpoint,
             lineage_url=lineage_url,
+            quiet=quiet,
         )
     )
 

@@ -1,10 +1,13 @@
 """`floe monitor run` as a process of its own."""
 
+import contextlib
+import json
 import os
 import re
 import signal
 import subprocess
 import sys
+import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -77,6 +80,31 @@ def test_it_watches_until_sigterm_and_leaves_nothing_behind(manifest: Path, tmp_
         read_until(process, r"The monitor has stopped\.")
         assert process.wait(20) == 0
     assert not server.is_running()
+
+
+@pytest.mark.requirement("CC-6.1", "HOUSE-12")
+def test_asked_to_be_quiet_it_prints_the_log_alone(manifest: Path, tmp_path: Path) -> None:
+    data = str(tmp_path / "data")
+    options = ("--manifest", str(manifest), "--contracts", str(CONTRACTS), "--data-dir", data, "--interval", "0.2")
+    with monitor(*options, "--quiet") as process:
+        _, said = read_until(process, "monitor.serving")
+        told = json.loads(said.splitlines()[-1])
+        _wait_for_a_check(f"http://127.0.0.1:{told['port']}/readyz")
+        process.send_signal(signal.SIGTERM)
+        rest, _ = process.communicate(timeout=30)
+        assert process.returncode == 0
+    assert told["contracts"] == 1
+    assert all("event" in json.loads(line) for line in (said + rest).splitlines())
+
+
+def _wait_for_a_check(url: str) -> None:
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=5) as ready:  # noqa: S310 - http, our own
+            if json.load(ready)["last_checks"]:
+                return
+        time.sleep(0.05)
+    raise AssertionError(f"{url} knows of no check")
 
 
 def test_a_second_monitor_on_the_same_folder_is_refused(manifest: Path, tmp_path: Path) -> None:

@@ -42,6 +42,7 @@ class Arguments:
     interval_seconds: float | None = None
     otlp_endpoint: str | None = None
     lineage_url: str | None = None
+    quiet: bool = False
 
 
 def watch(arguments: Arguments) -> None:
@@ -58,7 +59,7 @@ def watch(arguments: Arguments) -> None:
             where=Location(str(arguments.manifest), path="monitoring.enabled"),
             remedy="Set it to true.",
         )
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(highlight=False, soft_wrap=True, quiet=arguments.quiet)
     directory = ContractDirectory(arguments.contracts, environment=arguments.environment)
     found = directory.read()
     for error in found.errors:
@@ -106,7 +107,9 @@ async def _run(
     loop = asyncio.get_running_loop()
     for asked in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(asked, stop.set)
-    plugins = create_plugins(manifest, PluginRegistry(), terminal=True, lineage_relay=arguments.lineage_url)
+    plugins = create_plugins(
+        manifest, PluginRegistry(), terminal=not arguments.quiet, lineage_relay=arguments.lineage_url
+    )
     interval = arguments.interval_seconds
     monitor = Monitor(
         MonitorSettings(
@@ -132,6 +135,12 @@ async def _run(
 
 
 def _announce(console: Console, found: ReadContracts, host: str, port: int) -> None:
+    if console.quiet:
+        _log.info("monitor.serving", host=host, port=port, contracts=len(found.contracts))
+        for contract in found.contracts:
+            for remark in contract.remarks:
+                _log.info("contract.remark", contract=str(contract.id), remark=remark)
+        return
     console.print(f"Watching {len(found.contracts)} contract(s); http://{host}:{port}/metrics /healthz /readyz")
     for contract in found.contracts:
         for remark in contract.remarks:
