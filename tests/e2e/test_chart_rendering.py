@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from floe_core.plugin_interfaces import LineageBackendPlugin
 from floe_lineage_atlan.plugin import AtlanLineagePlugin
 from floe_lineage_marquez.plugin import MarquezLineagePlugin
 from floe_lineage_openmetadata.plugin import OpenMetadataLineagePlugin
+from floe_sidecar.tokens import namespace_of
 from tests.e2e.cluster.client import Manifest
 from tests.e2e.helm import RELEASE_NAMESPACE, VALUES, Helm, Renderings
 from tests.e2e.webhook_configuration import mutating_webhook_configuration
@@ -205,7 +207,7 @@ def test_injected_pods_of_listed_namespaces_may_reach_gateway_collector_and_name
 @pytest.mark.requirement("FP-21")
 def test_the_webhooks_port_is_where_a_private_control_plane_reaches_it(render: Renderings) -> None:
     objects = render(LEAST)
-    (container,) = _one(objects, "Deployment", "floe-injector-webhook")["spec"]["template"]["spec"]["containers"]
+    container, *_ = _one(objects, "Deployment", "floe-injector-webhook")["spec"]["template"]["spec"]["containers"]
 
     assert "--port=10250" in container["args"]
     assert {"name": "https", "containerPort": 10250} in container["ports"]
@@ -281,28 +283,34 @@ def test_a_replica_serves_on_long_enough_and_an_update_never_has_too_few(render:
     assert _one(render(), "PodDisruptionBudget", "floe-injector-webhook")["spec"]["maxUnavailable"] == 1
 
 
-@pytest.mark.requirement("HOUSE-3")
-@pytest.mark.parametrize(
-    ("keys", "has_token"),
-    [
-        pytest.param(None, False, id="no Secret"),
-        pytest.param(b"\n", False, id="no key"),
-        pytest.param(b"k" * 32, True, id="a key"),
-        pytest.param(bytes(range(128, 160)), False, id="a key that is no text"),
-    ],
-)
-def test_the_webhook_starts_whatever_the_gateways_keys_hold(
-    render: Renderings, tmp_path: Path, keys: bytes | None, has_token: bool
+@pytest.mark.requirement("HOUSE-3", "HOUSE-7")
+def test_the_webhooks_token_for_the_gateway_follows_the_keys_which_the_webhook_never_sees(
+    render: Renderings, tmp_path: Path
 ) -> None:
-    deployment = _one(render({}), "Deployment", "floe-injector-webhook")
-    (container,) = deployment["spec"]["template"]["spec"]["initContainers"]
-    script = container["args"][0].replace("/var/run/floe", str(tmp_path))
-    for folder in ("gateway-keys", "gateway"):
-        (tmp_path / folder).mkdir()
-    if keys is not None:
-        (tmp_path / "gateway-keys" / "keys").write_bytes(keys)
-    environment = {"FLOE_RELEASE_NAMESPACE": "floe-system", "PYTHONUTF8": "1"}
+    pod = _one(render({}), "Deployment", "floe-injector-webhook")["spec"]["template"]["spec"]
+    webhook, issuer = pod["containers"]
+    keys, token = tmp_path / "gateway-keys" / "keys", tmp_path / "gateway" / "token"
+    for file in (keys, token):
+        file.parent.mkdir()
+    arguments = [
+        argument.replace("/var/run/floe", str(tmp_path)).replace("$(FLOE_RELEASE_NAMESPACE)", "floe-system")
+        for argument in (*issuer["command"][1:], *issuer["args"])
+    ]
 
-    subprocess.run([sys.executable, "-c", script], env=environment, check=True, timeout=60)
+    keys.write_text("k" * 32)
+    process = subprocess.Popen([sys.executable, *arguments])
+    try:
+        deadline = time.monotonic() + 60
+        while not token.exists():
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+    finally:
+        process.terminate()
+        process.wait(60)
 
-    assert (tmp_path / "gateway" / "token").exists() is has_token
+    assert process.returncode == 0
+    assert namespace_of(token.read_text(), ["k" * 32]) == "floe-system"
+    assert "gateway-keys" not in {mount["name"] for mount in webhook["volumeMounts"]}
+    assert {mount["name"]: mount.get("readOnly") for mount in webhook["volumeMounts"]}["gateway-token"] is True
+    assert f"--gateway-token-file={issuer['args'][1].removeprefix('--keep=')}" in webhook["args"]

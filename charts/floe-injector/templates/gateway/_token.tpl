@@ -1,24 +1,17 @@
-{{/* An init container that issues the release's own token for the gateway: (list $ "image"). The keys stay in it: who
-has them can make every token. */}}
+{{/* A container that keeps the release's own token for the gateway up to date: (list $ "image"). The keys stay in it:
+who has them can make every token. Beside the others and not before them: a rotated key needs no restart, and without a
+key the pod serves all the same. */}}
 {{- define "floe.gateway.tokenIssuer" -}}
 {{- $root := index . 0 -}}
 {{- $image := index . 1 -}}
 name: gateway-token
 image: {{ include "floe.image" (list $root $image) }}
 imagePullPolicy: {{ (index $root.Values.images $image).pullPolicy }}
-command: [/opt/floe/bin/python, -c]
+command: [/opt/floe/bin/python, -m, floe_sidecar.tokens]
 args:
-  - |
-    import os
-    from pathlib import Path
-    from floe_sidecar.tokens import issue, keys_of
-    file = Path("/var/run/floe/gateway-keys/keys")
-    try:
-        keys = keys_of(file.read_text())
-    except (OSError, UnicodeDecodeError):
-        keys = []  # without a key the pod serves all the same
-    if keys:
-        Path("/var/run/floe/gateway/token").write_text(issue(keys[0], os.environ["FLOE_RELEASE_NAMESPACE"]))
+  - --keys=/var/run/floe/gateway-keys/keys
+  - --keep=/var/run/floe/gateway/token
+  - $(FLOE_RELEASE_NAMESPACE)
 env:
   - name: FLOE_RELEASE_NAMESPACE
     valueFrom:
