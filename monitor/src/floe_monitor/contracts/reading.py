@@ -86,7 +86,11 @@ def examine_contract(text: str, *, file: str, environment: str | None = None) ->
     Raises:
         ValidationError: It is no contract that can be watched; `problems` has all that is wrong, with its place.
     """
-    document = parse_document(text, file=file, begin_with="apiVersion: v3.1.0")
+    return examine_document(parse_document(text, file=file, begin_with="apiVersion: v3.1.0"), environment=environment)
+
+
+def examine_document(document: Document, *, environment: str | None = None) -> Examined:
+    """As `examine_contract`, from a document that was read before."""
     try:
         odcs, left_out = modelled(document)
     except pydantic.ValidationError as error:

@@ -107,11 +107,11 @@ async def registrations(engine: AsyncEngine, keys: Sequence[tuple[str, str]]) ->
         return []
     async with engine.connect() as connection:
         rows = await connection.execute(
-            select(*_KEY, RegistrationRow.revision, RegistrationRow.document).where(
+            select(*RegistrationRow.__table__.columns).where(
                 tuple_(*_KEY).in_(keys), RegistrationRow.unregistered_at.is_(None)
             )
         )
-        return [Registration(name, version, revision, document) for name, version, revision, document in rows]
+        return [Registration(row.contract_name, row.contract_version, row.revision, row.document) for row in rows]
 
 
 async def _lock(connection: AsyncConnection, contract: ContractId) -> None:
