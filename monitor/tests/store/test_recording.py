@@ -1,7 +1,7 @@
 """What is stored of a run, on a real PostgreSQL."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -12,7 +12,8 @@ from floe_core.plugin_interfaces.alert_channel import ViolationSeverity, Violati
 from floe_monitor.checks.field_ids import FieldIds, TableIds
 from floe_monitor.checks.model import CheckStatus, Finding, Outcome, Verdict
 from floe_monitor.service.memory import Memory
-from floe_monitor.store.history import past_state
+from floe_monitor.store.history import past_states
+from floe_monitor.store.records import PastState
 from floe_monitor.store.results import active_contracts, record, register
 from floe_monitor.store.tables import (
     CheckResult,
@@ -142,12 +143,16 @@ async def test_text_that_postgresql_cannot_hold_is_stored_without_it(engine: Asy
     assert (await rows(engine, CheckResult))[0]["details"]["outcomes"][0]["reason"] == "NUL  here"
 
 
+async def past_of(engine: AsyncEngine, check: ViolationType, now: datetime) -> PastState:
+    return (await past_states(engine, [contract().id], now, DAY))[contract().id, check]
+
+
 async def test_a_restart_knows_what_was_open_broken_and_run(engine: AsyncEngine) -> None:
     memory = Memory()
     await record(engine, [check_run(outcome("error"), memory=memory)])
     await record(engine, [check_run(outcome(), memory=memory, at=NOW + MINUTE)])
     await record(engine, [check_run(outcome("error"), memory=memory, at=NOW + 2 * MINUTE)])
-    past = await past_state(engine, contract().id, ViolationType.FRESHNESS, NOW + HOUR, DAY)
+    past = await past_of(engine, ViolationType.FRESHNESS, NOW + HOUR)
     assert past.last_run == NOW + 2 * MINUTE
     assert [episode.id for episode in past.open_episodes] == [memory.episodes["orders.updated_at"].id]
     assert past.broken_at == (("orders.updated_at", NOW), ("orders.updated_at", NOW + 2 * MINUTE))
@@ -161,7 +166,7 @@ async def test_a_restart_knows_the_uptime_of_the_last_day(engine: AsyncEngine) -
         verdict = Verdict(run.verdict.outcomes, {"up": up})
         runs.append(type(run)(run.id, run.contract, run.check, run.planned_at, run.checked_at, SECOND, verdict))
     await record(engine, runs)
-    past = await past_state(engine, contract().id, ViolationType.AVAILABILITY, NOW + HOUR, DAY)
+    past = await past_of(engine, ViolationType.AVAILABILITY, NOW + HOUR)
     uptime = Memory.restored(past, holds_for=2 * MINUTE).uptime
     assert uptime.ratio(NOW + 3 * MINUTE) == pytest.approx(2 / 3)
 
@@ -183,7 +188,7 @@ async def test_a_finding_of_any_length_can_be_stored(engine: AsyncEngine) -> Non
 async def test_a_restart_knows_the_field_ids_that_were_seen(engine: AsyncEngine) -> None:
     async def known() -> FieldIds:
         drift = ViolationType.SCHEMA_DRIFT
-        return (await past_state(engine, contract().id, drift, NOW, DAY)).field_ids
+        return (await past_of(engine, drift, NOW)).field_ids
 
     first, then = (FieldIds({"orders": TableIds("u", {"id": number})}) for number in (1, 2))
     assert await known() == FieldIds()

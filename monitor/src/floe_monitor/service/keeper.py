@@ -1,7 +1,8 @@
 """Keeps this replica's share of the contracts: a round of leases every few seconds.
 
 A replica that is killed is missed after `lease`, and its contracts go on within one more `round`; one that stops gives
-its contracts back, and they go on within a `round`. While the database is away everybody goes on with what it holds.
+its contracts back, and they go on within a `round`. While the database is away everybody goes on with what it holds;
+when it is back nobody takes over what another one held before that one has had a lease's time to come back, too.
 """
 
 import asyncio
@@ -40,6 +41,8 @@ class Keeper:
     round: timedelta = timedelta(seconds=5)
     replica: UUID = field(default_factory=uuid4)
     share: Share = field(default_factory=lambda: Share({}, 0))
+    _asked_at: float | None = field(default=None, init=False, repr=False)
+    _takes_over_from: float = field(default=0.0, init=False, repr=False)
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock, init=False, repr=False)
 
     async def once(self) -> None:
@@ -49,13 +52,32 @@ class Keeper:
             SQLAlchemyError, OSError: The store is away.
         """
         async with self._turn:
-            self.share = await hold(self.engine, self.replica, self.lease, self.roster.known)
+            await self._ask()
             await self.roster.hold(self.share.fences)
             if self.share.excess:
                 await self._hand_over(self.share.excess)
 
+    async def ask(self) -> Share:
+        """What this replica may watch, without beginning to.
+
+        Raises:
+            SQLAlchemyError, OSError: The store is away.
+        """
+        async with self._turn:
+            await self._ask()
+            return self.share
+
+    async def _ask(self) -> None:
+        now = asyncio.get_running_loop().time()
+        if self._asked_at is not None and now - self._asked_at > self.lease.total_seconds():
+            self._takes_over_from = now + self.lease.total_seconds()
+        self.share = await hold(
+            self.engine, self.replica, self.lease, self.roster.known, takes_over=now >= self._takes_over_from
+        )
+        self._asked_at = now
+
     async def _hand_over(self, number: int) -> None:
-        async with self._renewing():
+        async with self.renewing():
             chosen = await self.roster.let_go(number)
             are_stored = await self.stored(_DRAIN)
         # Whoever takes them begins with what is stored; until all of it is they stay here.
@@ -63,7 +85,7 @@ class Keeper:
             await give_back(self.engine, self.replica, chosen)
 
     @asynccontextmanager
-    async def _renewing(self) -> AsyncIterator[None]:
+    async def renewing(self) -> AsyncIterator[None]:
         """Renews beside: a run that is waited for may take longer than a lease."""
         renewals = asyncio.create_task(self._renew(), name="renewals")
         try:
@@ -81,13 +103,13 @@ class Keeper:
                 _log.warning("leases.not_renewed", reason=type(error).__name__)
 
     async def run(self) -> None:
-        """Rounds until cancelled."""
+        """Rounds until cancelled, the first one at once."""
         while True:
-            await asyncio.sleep(self.round.total_seconds())
             try:
                 await self.once()
             except (SQLAlchemyError, OSError) as error:
                 _log.warning("leases.not_renewed", reason=type(error).__name__)
+            await asyncio.sleep(self.round.total_seconds())
 
     async def end(self) -> None:
         """Gives everything back; if the store is away the leases end by themselves."""

@@ -40,6 +40,8 @@ METRICS: Final[Mapping[str, tuple[str, str]]] = {
     "floe_monitor_replicas": ("gauge", "Replicas that share the contracts, as of the last round of leases"),
     "floe_monitor_results_waiting": ("gauge", "Results that are not stored yet"),
     "floe_monitor_results_dropped_total": ("counter", "Results that were lost while the store was away, by reason"),
+    "floe_monitor_duties_total": ("counter", "Duties that this replica did for all, by duty and outcome"),
+    "floe_monitor_duty_seconds": ("histogram", "Time that a duty took"),
     "floe_monitor_lineage_dropped_total": ("counter", "OpenLineage events that were not sent, by reason"),
     "floe_monitor_abandoned_calls": ("gauge", "Calls of a source that hang"),
 }
@@ -68,6 +70,8 @@ class MonitorMetrics:
         self._missed_total = _counter(meter, "floe_monitor_missed_checks_total")
         self._dropped = _counter(meter, "floe_monitor_results_dropped_total")
         self._lineage_dropped = _counter(meter, "floe_monitor_lineage_dropped_total")
+        self._duties = _counter(meter, "floe_monitor_duties_total")
+        self._duty_seconds = _histogram(meter, "floe_monitor_duty_seconds")
         self._duration = _histogram(meter, CHECK_DURATION)
         self._drift = _histogram(meter, DRIFT)
         self._delivery = _histogram(meter, "floe_alert_delivery_seconds")
@@ -136,6 +140,11 @@ class MonitorMetrics:
     def dropped(self, results: int, reason: str) -> None:
         """Results were lost."""
         self._dropped.add(results, {"reason": reason})
+
+    def duty_ended(self, duty: str, outcome: str, took: timedelta) -> None:
+        """See `DutyObserver`."""
+        self._duties.add(1, {"duty": duty, "outcome": outcome})
+        self._duty_seconds.record(took.total_seconds(), {"duty": duty})
 
     def lineage_dropped(self, events: int, reason: str) -> None:
         """OpenLineage events were not sent."""

@@ -26,14 +26,16 @@ from floe_monitor.service.memory import Memory
 from floe_monitor.service.metrics import MonitorMetrics
 from floe_monitor.service.runner import Runner
 from floe_monitor.service.watches import WATCHES, Target, Watch, holds_for
-from floe_monitor.store.history import past_state
+from floe_monitor.store.history import past_states
 from floe_monitor.store.leases import Known
-from floe_monitor.store.records import CheckRun, key_of
+from floe_monitor.store.records import CheckRun, PastState, key_of
 from floe_monitor.store.results import register
 
 _log = structlog.get_logger(__name__)
 # In the mode `continuous` a check begins again so long after its end: a source is never asked in a tight loop.
 PAUSE: Final = timedelta(seconds=1)
+# Contracts whose past is read from the store in one go.
+_AT_ONCE: Final = 500
 
 
 class WatchedElsewhereError(ExecutionError):
@@ -99,6 +101,29 @@ class Roster:
             self.known = Known.of(self._known)
             await self._follow()
 
+    async def watch_unstored(self, contracts: Sequence[Contract]) -> None:
+        """Watches all of these without a lease and from nothing, since the store has not been reached yet."""
+        async with self._following:
+            if self._contracts:
+                return  # it does so already
+            self._known = {contract.id: contract for contract in contracts}
+            self.known = Known.of(self._known)
+            for contract in contracts:
+                for watch in WATCHES:
+                    if watch.check.is_promised(contract):
+                        self._plan(contract, watch, Memory(), fence=None, last_run=None)
+                self._metrics.active.add(str(contract.id))
+                self._contracts[contract.id] = contract
+
+    async def end_unstored(self) -> None:
+        """Ends what `watch_unstored` began, and waits for runs that go on."""
+        async with self._following:
+            ended = tuple(self._contracts)
+            for contract in ended:
+                self._forget(contract)
+            self._targets.clear()
+        await self._schedule.until_idle(key_of(contract, watch.check.type) for contract in ended for watch in WATCHES)
+
     async def hold(self, fences: Mapping[str, int]) -> None:
         """Watches those of the known contracts that this replica holds, by `name:version`, and no others.
 
@@ -153,15 +178,30 @@ class Roster:
         for gone in self._contracts.keys() - wanted.keys():
             _log.warning("contract.gone" if gone not in self._known else "contract.let_go", contract=str(gone))
             self._forget(gone)
-        for contract in wanted.values():
-            known, fence = self._contracts.get(contract.id), self._fences[str(contract.id)]
-            if known != contract or self._held.get(contract.id) != fence:
-                await self._watch(contract, fence)
-                self._metrics.active.add(str(contract.id))
-                if known is not None and known != contract:
-                    _log.info("contract.changed", contract=str(contract.id))
+        changed = [contract for contract in wanted.values() if self._is_new(contract)]
+        for start in range(0, len(changed), _AT_ONCE):
+            await self._watch_all(changed[start : start + _AT_ONCE])
+
+    def _is_new(self, contract: Contract) -> bool:
+        is_held = self._held.get(contract.id) == self._fences[str(contract.id)]
+        return not is_held or self._contracts.get(contract.id) != contract
+
+    async def _watch_all(self, contracts: Sequence[Contract]) -> None:
+        now = datetime.now(UTC)
+        windows = (
+            one.overrides.merged(self._monitoring).severity_thresholds.critical_window_hours for one in contracts
+        )
+        counted = timedelta(hours=max(windows, default=0))
+        unknown = [contract.id for contract in contracts if not self._is_remembered(contract)]
+        past = await past_states(self._engine, unknown, now, counted) if unknown else {}
+        for contract in contracts:
+            for watch in WATCHES:
+                self._watch(contract, watch, past.get((contract.id, watch.check.type), PastState()))
+            self._metrics.active.add(str(contract.id))
+            if contract.id in self._contracts and self._contracts[contract.id] != contract:
+                _log.info("contract.changed", contract=str(contract.id))
             self._contracts[contract.id] = contract
-            self._held[contract.id] = fence
+            self._held[contract.id] = self._fences[str(contract.id)]
 
     def _forget(self, contract: ContractId) -> None:
         # What is remembered stays as long as the lease does: it may not be stored yet when the contract comes back.
@@ -174,25 +214,30 @@ class Roster:
         self._schedule.remove([key])
         self._targets.pop(key, None)
 
-    async def _watch(self, contract: Contract, fence: int) -> None:
-        for watch in WATCHES:
-            if watch.check.is_promised(contract):
-                await self._schedule_one(contract, watch, fence)
-            else:
-                self._end(key_of(contract.id, watch.check.type))
+    def _is_remembered(self, contract: Contract) -> bool:
+        """Whether its past under this lease is here, e.g. of a changed contract; it may not be stored yet."""
+        fence = self._fences[str(contract.id)]
+        keys = [key_of(contract.id, watch.check.type) for watch in WATCHES if watch.check.is_promised(contract)]
+        return all(key in self._targets and self._targets[key].fence == fence for key in keys)
 
-    async def _schedule_one(self, contract: Contract, watch: Watch, fence: int) -> None:
-        settings = contract.overrides.merged(self._monitoring)
-        interval = self._interval or watch.check.interval(settings.check_intervals)
-        key = key_of(contract.id, watch.check.type)
-        last_run = None
-        if key in self._targets and self._targets[key].fence == fence:
-            # A changed contract, or one that comes back: what is remembered may not be stored yet.
-            memory = self._targets[key].memory
+    def _watch(self, contract: Contract, watch: Watch, past: PastState) -> None:
+        key, fence = key_of(contract.id, watch.check.type), self._fences[str(contract.id)]
+        if not watch.check.is_promised(contract):
+            self._end(key)
+        elif key in self._targets and self._targets[key].fence == fence:
+            self._plan(contract, watch, self._targets[key].memory, fence, None)
         else:
-            counted = timedelta(hours=settings.severity_thresholds.critical_window_hours)
-            past = await past_state(self._engine, contract.id, watch.check.type, datetime.now(UTC), counted)
-            memory, last_run = Memory.restored(past, holds_for=holds_for(interval)), past.last_run
+            memory = Memory.restored(past, holds_for=holds_for(self._interval_of(contract, watch)))
+            self._plan(contract, watch, memory, fence, past.last_run)
+
+    def _interval_of(self, contract: Contract, watch: Watch) -> timedelta:
+        settings = contract.overrides.merged(self._monitoring)
+        return self._interval or watch.check.interval(settings.check_intervals)
+
+    def _plan(
+        self, contract: Contract, watch: Watch, memory: Memory, fence: int | None, last_run: datetime | None
+    ) -> None:
+        key, interval = key_of(contract.id, watch.check.type), self._interval_of(contract, watch)
         target = Target(contract, self._source, memory, interval, fence)
         self._targets[key] = target
 

@@ -21,8 +21,13 @@ _CONNECT_SECONDS = 5
 _COMMAND_SECONDS = 30
 
 
-def open_engine(url: str, *, pool_size: int = 5) -> AsyncEngine:
+def open_engine(url: str, *, pool_size: int = 5, statement_seconds: float = _COMMAND_SECONDS) -> AsyncEngine:
     """An engine for a PostgreSQL URL; nothing is connected yet.
+
+    Args:
+        url: Of the database.
+        pool_size: How many connections stay open; as many again may be opened for a while.
+        statement_seconds: Longest statement.
 
     Raises:
         ConfigurationError: It is no PostgreSQL URL. The URL is not shown: it may hold a password.
@@ -42,7 +47,7 @@ def open_engine(url: str, *, pool_size: int = 5) -> AsyncEngine:
         pool_pre_ping=True,
         connect_args={
             "timeout": _CONNECT_SECONDS,
-            "command_timeout": _COMMAND_SECONDS,
+            "command_timeout": statement_seconds,
             "server_settings": {"application_name": "floe-monitor"},
         },
     )

@@ -1,8 +1,11 @@
-"""Reads what a process has to know of a (contract, check) before it goes on with it, e.g. after a restart."""
+"""Reads what a process has to know of contracts before it goes on with them, e.g. after a restart."""
 
+from collections import defaultdict
+from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
+from typing import Any, TypeVar
 
-from sqlalchemy import Boolean, func, select
+from sqlalchemy import ARRAY, Boolean, ColumnElement, Row, Select, String, cast, func, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from floe_core.plugin_interfaces.alert_channel import ViolationSeverity, ViolationType
@@ -11,103 +14,116 @@ from floe_monitor.checks.availability import WINDOW
 from floe_monitor.checks.field_ids import FieldIds
 from floe_monitor.contracts.model import ContractId
 from floe_monitor.store.records import PastState
-from floe_monitor.store.tables import CheckResult, EpisodeRow, FieldIdsRow
+from floe_monitor.store.tables import CheckResult, EpisodeRow, FieldIdsRow, SlaStatus
+
+SelectT = TypeVar("SelectT", bound=Select[*tuple[Any, ...]])
+_Key = tuple[str, str, str]  # name and version of a contract, type of a check
 
 
-async def past_state(
-    engine: AsyncEngine, contract: ContractId, check: ViolationType, now: datetime, counted: timedelta
-) -> PastState:
-    """The remembered state of one (contract, check).
+async def past_states(
+    engine: AsyncEngine, contracts: Collection[ContractId], now: datetime, counted: timedelta
+) -> dict[tuple[ContractId, ViolationType], PastState]:
+    """The remembered state of every check of these contracts.
 
     Args:
         engine: The store.
-        contract: Whose.
-        check: Of which check.
+        contracts: Whose; a few hundred at once.
         now: The present.
         counted: The window within which broken promises are counted for severity.
     """
     async with engine.connect() as connection:
-        return PastState(
-            last_run=await _last_run(connection, contract, check),
-            open_episodes=await _open_episodes(connection, contract, check),
-            broken_at=await _broken_at(connection, contract, check, now - counted),
-            pings=await _pings(connection, contract, now - WINDOW) if check is ViolationType.AVAILABILITY else (),
-            field_ids=await _field_ids(connection, contract) if check is ViolationType.SCHEMA_DRIFT else FieldIds(),
+        last_runs = await _last_runs(connection, contracts)
+        open_episodes = await _open_episodes(connection, contracts)
+        broken_at = await _broken_at(connection, contracts, now - counted)
+        pings = await _pings(connection, contracts, now - WINDOW)
+        field_ids = await _field_ids(connection, contracts)
+    return {
+        (contract, check): PastState(
+            last_run=last_runs.get(key),
+            open_episodes=tuple(open_episodes[key]),
+            broken_at=tuple(broken_at[key]),
+            pings=tuple(pings[key]),
+            field_ids=field_ids.get(key, FieldIds()),
         )
+        for contract in contracts
+        for check in ViolationType
+        for key in [(contract.name, contract.version, check.value)]
+    }
 
 
-async def _last_run(connection: AsyncConnection, contract: ContractId, check: ViolationType) -> datetime | None:
-    return await connection.scalar(
-        select(func.max(CheckResult.checked_at)).where(
-            CheckResult.contract_name == contract.name,
-            CheckResult.contract_version == contract.version,
-            CheckResult.check_type == check.value,
-        )
-    )
+async def _last_runs(connection: AsyncConnection, contracts: Collection[ContractId]) -> Mapping[_Key, datetime]:
+    """From how the promises stand: the results themselves are many."""
+    latest = func.max(SlaStatus.last_check_time).label("latest")
+    key = (SlaStatus.contract_name, SlaStatus.contract_version, SlaStatus.check_type)
+    rows = await connection.execute(_of(select(*key, latest), SlaStatus, contracts).group_by(*key))
+    return {_key(row): row.latest for row in rows}
 
 
 async def _open_episodes(
-    connection: AsyncConnection, contract: ContractId, check: ViolationType
-) -> tuple[Episode, ...]:
-    rows = await connection.execute(
-        select(
-            EpisodeRow.id,
-            EpisodeRow.element,
-            EpisodeRow.severity,
-            EpisodeRow.opened_at,
-            EpisodeRow.message,
-            EpisodeRow.broken_at,
-        ).where(
-            EpisodeRow.contract_name == contract.name,
-            EpisodeRow.contract_version == contract.version,
-            EpisodeRow.check_type == check.value,
-            EpisodeRow.closed_at.is_(None),
+    connection: AsyncConnection, contracts: Collection[ContractId]
+) -> defaultdict[_Key, list[Episode]]:
+    chosen = select(EpisodeRow.__table__).where(EpisodeRow.closed_at.is_(None))
+    found: defaultdict[_Key, list[Episode]] = defaultdict(list)
+    for row in await connection.execute(_of(chosen, EpisodeRow, contracts)):
+        severity = ViolationSeverity(row.severity)
+        found[_key(row)].append(
+            Episode(row.id, row.element or None, severity, row.opened_at, row.message, row.broken_at)
         )
-    )
-    return tuple(
-        Episode(row.id, row.element or None, ViolationSeverity(row.severity), row.opened_at, row.message, row.broken_at)
-        for row in rows
-    )
+    return found
 
 
 async def _broken_at(
-    connection: AsyncConnection, contract: ContractId, check: ViolationType, since: datetime
-) -> tuple[tuple[str | None, datetime], ...]:
-    rows = await connection.execute(
-        select(EpisodeRow.element, EpisodeRow.broken_at)
-        .where(
-            EpisodeRow.contract_name == contract.name,
-            EpisodeRow.contract_version == contract.version,
-            EpisodeRow.check_type == check.value,
-            EpisodeRow.broken_at >= since,
-        )
-        .order_by(EpisodeRow.broken_at)
-    )
-    return tuple((row.element or None, row.broken_at) for row in rows if row.broken_at is not None)
-
-
-async def _field_ids(connection: AsyncConnection, contract: ContractId) -> FieldIds:
-    document = await connection.scalar(
-        select(FieldIdsRow.tables).where(
-            FieldIdsRow.contract_name == contract.name, FieldIdsRow.contract_version == contract.version
-        )
-    )
-    return FieldIds.from_document(document or {})
+    connection: AsyncConnection, contracts: Collection[ContractId], since: datetime
+) -> defaultdict[_Key, list[tuple[str | None, datetime]]]:
+    chosen = select(EpisodeRow.__table__).where(EpisodeRow.broken_at >= since).order_by(EpisodeRow.broken_at)
+    found: defaultdict[_Key, list[tuple[str | None, datetime]]] = defaultdict(list)
+    for row in await connection.execute(_of(chosen, EpisodeRow, contracts)):
+        found[_key(row)].append((row.element or None, row.broken_at))
+    return found
 
 
 async def _pings(
-    connection: AsyncConnection, contract: ContractId, since: datetime
-) -> tuple[tuple[datetime, bool], ...]:
+    connection: AsyncConnection, contracts: Collection[ContractId], since: datetime
+) -> defaultdict[_Key, list[tuple[datetime, bool]]]:
     up = CheckResult.details["up"].astext.cast(Boolean)
-    rows = await connection.execute(
-        select(CheckResult.checked_at, up.label("up"))
+    chosen = (
+        select(
+            CheckResult.contract_name,
+            CheckResult.contract_version,
+            CheckResult.check_type,
+            CheckResult.checked_at,
+            up.label("up"),
+        )
         .where(
-            CheckResult.contract_name == contract.name,
-            CheckResult.contract_version == contract.version,
             CheckResult.check_type == ViolationType.AVAILABILITY.value,
             CheckResult.checked_at >= since,
             up.is_not(None),
         )
         .order_by(CheckResult.checked_at)
     )
-    return tuple((row.checked_at, row.up) for row in rows)
+    found: defaultdict[_Key, list[tuple[datetime, bool]]] = defaultdict(list)
+    for row in await connection.execute(_of(chosen, CheckResult, contracts)):
+        found[_key(row)].append((row.checked_at, row.up))
+    return found
+
+
+async def _field_ids(connection: AsyncConnection, contracts: Collection[ContractId]) -> Mapping[_Key, FieldIds]:
+    drift = ViolationType.SCHEMA_DRIFT.value
+    rows = await connection.execute(_of(select(FieldIdsRow.__table__), FieldIdsRow, contracts))
+    return {(row.contract_name, row.contract_version, drift): FieldIds.from_document(row.tables) for row in rows}
+
+
+def _of(chosen: SelectT, table: type[Any], contracts: Collection[ContractId]) -> SelectT:
+    return chosen.where(_is_one_of(table, contracts))
+
+
+def _is_one_of(table: type[Any], contracts: Collection[ContractId]) -> ColumnElement[bool]:
+    """By two arrays, since a statement takes no more than 32 767 values."""
+    names = cast([contract.name for contract in contracts], ARRAY(String))
+    versions = cast([contract.version for contract in contracts], ARRAY(String))
+    wanted = func.unnest(names, versions).table_valued("name", "version").render_derived("wanted")
+    return tuple_(table.contract_name, table.contract_version).in_(select(wanted.c.name, wanted.c.version))
+
+
+def _key(row: Row[*tuple[Any, ...]]) -> _Key:
+    return row.contract_name, row.contract_version, row.check_type

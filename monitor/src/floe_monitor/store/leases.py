@@ -81,7 +81,9 @@ class Known:
         return cls(frozenset(contracts), digest.hexdigest())
 
 
-async def hold(engine: AsyncEngine, replica: UUID, lease: timedelta, known: Known | None = None) -> Share:
+async def hold(
+    engine: AsyncEngine, replica: UUID, lease: timedelta, known: Known | None = None, *, takes_over: bool = True
+) -> Share:
     """One round of a replica; two replicas that ask at once never get the same contract.
 
     Args:
@@ -89,6 +91,7 @@ async def hold(engine: AsyncEngine, replica: UUID, lease: timedelta, known: Know
         replica: Who asks.
         lease: How long it is believed to be alive without a further word.
         known: What it can watch; None for every contract.
+        takes_over: Whether it may take what another's lease has ended on; if not, only what nobody holds.
     """
     is_mine_to_watch = and_(_IS_WATCHED, _is_known(known))
     async with engine.begin() as connection:
@@ -103,7 +106,9 @@ async def hold(engine: AsyncEngine, replica: UUID, lease: timedelta, known: Know
         if await _all_know_the_same(connection):
             share = -(-share // replicas)  # rounded up, so that none is left over
         if held < share:
-            await _take(connection, replica, is_mine_to_watch, share - held, lease)
+            await _take(
+                connection, replica, and_(is_mine_to_watch, _is_free(takes_over=takes_over)), share - held, lease
+            )
         rows = await connection.execute(select(*_KEY, LeaseRow.fence).where(mine))
         return Share(
             {f"{name}:{version}": fence for name, version, fence in rows}, replicas, excess=max(0, held - share)
@@ -118,6 +123,11 @@ def _is_known(known: Known | None) -> ColumnElement[bool]:
     versions = bindparam("known_versions", [version for _, version in pairs], type_=ARRAY(String))
     unnested = func.unnest(names, versions).table_valued("name", "version").render_derived("known")
     return tuple_(*_KEY).in_(select(unnested.c.name, unnested.c.version))
+
+
+def _is_free(*, takes_over: bool) -> ColumnElement[bool]:
+    nobodys = LeaseRow.holder.is_(None)
+    return or_(nobodys, LeaseRow.expires_at <= func.now()) if takes_over else nobodys
 
 
 async def _all_know_the_same(connection: AsyncConnection) -> bool:
@@ -230,8 +240,7 @@ async def _count(connection: AsyncConnection, condition: ColumnElement[bool]) ->
 async def _take(
     connection: AsyncConnection, replica: UUID, wanted: ColumnElement[bool], number: int, lease: timedelta
 ) -> None:
-    is_free = and_(wanted, or_(LeaseRow.holder.is_(None), LeaseRow.expires_at <= func.now()))
-    chosen = select(*_KEY).where(is_free).order_by(*_KEY).limit(number).with_for_update(skip_locked=True)
+    chosen = select(*_KEY).where(wanted).order_by(*_KEY).limit(number).with_for_update(skip_locked=True)
     await connection.execute(
         update(LeaseRow)
         .where(tuple_(*_KEY).in_(chosen))

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import exists, func, or_, select, update
+from sqlalchemy import delete, exists, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.orm import aliased
 
@@ -100,6 +100,25 @@ async def _settle(engine: AsyncEngine, worker: UUID, alert: UUID, values: dict[s
             .where(OutboxRow.id == alert, OutboxRow.claimed_by == worker)
             .values(**values, claimed_by=None, claimed_until=None)
         )
+
+
+async def forget(engine: AsyncEngine, before: datetime, *, batch: int = 10_000) -> int:
+    """Deletes alerts that were settled before a moment, batch by batch so that nobody waits for long; how many."""
+    old = (
+        select(OutboxRow.id)
+        .where(func.coalesce(OutboxRow.sent_at, OutboxRow.given_up_at) < before)
+        .limit(batch)
+        .with_for_update(skip_locked=True)
+    )
+    deleted, last = 0, batch
+    while last == batch:
+        async with engine.begin() as connection:
+            done = await connection.execute(
+                delete(OutboxRow).where(OutboxRow.id.in_(old.scalar_subquery())).returning(OutboxRow.id)
+            )
+            last = len(done.all())
+        deleted += last
+    return deleted
 
 
 async def waiting(engine: AsyncEngine) -> int:

@@ -87,9 +87,10 @@ async def record(engine: AsyncEngine, runs: Sequence[CheckRun]) -> int:
         await mark_days(connection, [run.checked_at for run in fresh], datetime.now(UTC))
         for run in fresh:
             ours = await _store_steps(connection, run)
-            await _insert_all(
-                connection, OutboxRow, [_alert_row(run, alert) for alert in run.alerts if alert.episode_id in ours]
-            )
+            alerts = [
+                _alert_row(run, alert, ours[alert.episode_id]) for alert in run.alerts if alert.episode_id in ours
+            ]
+            await _insert_all(connection, OutboxRow, alerts)
         await _insert_all(connection, Violation, [row for run in fresh for row in _violation_rows(run)])
         await _store_field_ids(connection, fresh)
         await _store_sla(connection, [row for run in fresh for row in _sla_rows(run)])
@@ -144,23 +145,24 @@ def _details(run: CheckRun) -> dict[str, Any]:
     }
 
 
-async def _store_steps(connection: AsyncConnection, run: CheckRun) -> set[UUID]:
-    """Stores the episodes' changes; returns the ids of those that are ours.
+async def _store_steps(connection: AsyncConnection, run: CheckRun) -> dict[UUID, UUID]:
+    """Stores the episodes' changes; returns those that people are told of, each with the episode that is stored.
 
-    Should two processes watch one contract, the index on open episodes lets one of them open it, and only that one's
-    alerts leave. A step that tells nobody anything has changed the text only, which the next change stores.
+    Should two processes watch one contract for a while, e.g. because the store was away, the index on open episodes
+    lets one of them open it, and only that one's alert leaves; whoever finds its end closes it. A step that tells
+    nobody anything has changed the text only, which the next change stores.
     """
-    ours: set[UUID] = set()
+    told: dict[UUID, UUID] = {}
     for step in run.steps:
         if step.told is None:
             continue
         store = _open_episode if step.told is AlertKind.OPENED else _change_episode
-        if await store(connection, run, step):
-            ours.add(step.episode.id)
-    return ours
+        if (stored := await store(connection, run, step)) is not None:
+            told[step.episode.id] = stored
+    return told
 
 
-async def _open_episode(connection: AsyncConnection, run: CheckRun, step: Step) -> bool:
+async def _open_episode(connection: AsyncConnection, run: CheckRun, step: Step) -> UUID | None:
     episode = step.episode
     statement = (
         upsert(EpisodeRow)
@@ -177,10 +179,10 @@ async def _open_episode(connection: AsyncConnection, run: CheckRun, step: Step) 
         .on_conflict_do_nothing()
         .returning(EpisodeRow.id)
     )
-    return (await connection.execute(statement)).first() is not None
+    return await connection.scalar(statement)
 
 
-async def _change_episode(connection: AsyncConnection, run: CheckRun, step: Step) -> bool:
+async def _change_episode(connection: AsyncConnection, run: CheckRun, step: Step) -> UUID | None:
     episode = step.episode
     values: dict[str, Any] = {
         "severity": episode.severity.value,
@@ -190,10 +192,19 @@ async def _change_episode(connection: AsyncConnection, run: CheckRun, step: Step
     }
     if step.told is AlertKind.ESCALATED:
         values["escalated_at"] = run.checked_at
-    found = await connection.execute(
-        update(EpisodeRow).where(EpisodeRow.id == episode.id).values(values).returning(EpisodeRow.id)
-    )
-    return found.first() is not None
+    change = update(EpisodeRow).values(values).returning(EpisodeRow.id)
+    found: UUID | None = await connection.scalar(change.where(EpisodeRow.id == episode.id))
+    if found is None:  # another process opened it, under another id
+        found = await connection.scalar(
+            change.where(
+                EpisodeRow.contract_name == run.contract.id.name,
+                EpisodeRow.contract_version == run.contract.id.version,
+                EpisodeRow.check_type == run.check.value,
+                EpisodeRow.element == storable(episode.element or ""),
+                EpisodeRow.closed_at.is_(None),
+            )
+        )
+    return found
 
 
 def _violation_rows(run: CheckRun) -> Iterator[dict[str, Any]]:
@@ -218,10 +229,10 @@ def _violation_rows(run: CheckRun) -> Iterator[dict[str, Any]]:
             )
 
 
-def _alert_row(run: CheckRun, alert: Alert) -> dict[str, Any]:
+def _alert_row(run: CheckRun, alert: Alert, episode: UUID) -> dict[str, Any]:
     return {
         "id": UUID(alert.event.id),
-        "episode_id": alert.episode_id,
+        "episode_id": episode,
         "position": alert.position,
         "channel": alert.channel,
         "kind": alert.event.kind.value,
