@@ -162,7 +162,7 @@ def test_every_problem_is_told_with_file_line_and_field() -> None:
         pytest.param(HEAD.replace("DataContract", "Table"), "kind is Table", id="another kind"),
         pytest.param(HEAD.replace("1.2.0", "1.2"), "version", id="a version that YAML reads as a number"),
         pytest.param(HEAD.replace("1.2.0", "1 2"), "holds a space", id="a version with a space"),
-        pytest.param(HEAD + "models: {orders: {}}\n", "no key `models`", id="a shape from before ODCS 3"),
+        pytest.param(HEAD + "models: {orders: {}}\n", "There is no such key here", id="a shape from before ODCS 3"),
         pytest.param(HEAD + "schema:\n  - {physicalName: x}\n", "without `name`", id="a nameless table"),
         pytest.param(HEAD + "schema:\n  - {name: x}\n  - {name: x}\n", "described twice", id="a table twice"),
         pytest.param("- 1\n- 2\n", "One mapping", id="no mapping"),
