@@ -19,8 +19,8 @@ IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 AUTHORITY_LIFETIME = timedelta(days=3650)
 SERVING_LIFETIME = timedelta(days=365)
 
-BACKDATING = timedelta(minutes=5)
-"""How long before now a certificate starts to be valid: clocks of a cluster's machines differ."""
+BACKDATING = timedelta(days=1)
+"""How long before now a certificate starts to be valid: clocks of a cluster's machines differ, and jump by hours."""
 
 _COMMON_NAME_CHARACTERS = 64
 

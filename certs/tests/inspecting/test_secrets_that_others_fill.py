@@ -69,7 +69,7 @@ def test_a_chain_that_ends_with_its_root_needs_no_authority_of_its_own() -> None
             lambda _: brought(now=START - timedelta(days=91)), Defect.EXPIRED, "ended at 2029-12-31", id="expired"
         ),
         pytest.param(
-            lambda _: brought(now=START + timedelta(days=1)), Defect.NOT_YET_VALID, "begins at", id="not yet valid"
+            lambda _: brought(now=START + timedelta(days=2)), Defect.NOT_YET_VALID, "begins at", id="not yet valid"
         ),
         pytest.param(
             lambda _: brought(

@@ -4,8 +4,10 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from cryptography import x509
 
 from certs.tests.builders import SERVER, START, settings
+from floe_certs.authority import BACKDATING
 from floe_certs.defects import Defect, DefectiveSecretError
 from floe_certs.planning import Plan, Step, carry_out, plan
 from floe_certs.settings import CertificateSettings
@@ -109,8 +111,20 @@ def test_changed_settings_take_effect_at_once(changed: CertificateSettings) -> N
 
 
 def test_a_clock_that_was_ahead_leaves_no_certificate_of_the_future() -> None:
-    state = carry_out(Step.ISSUE, new(), SETTINGS, now=START + minutes(8))
-    assert due(state, 0) is Step.ISSUE
+    lasting = settings(serving_lifetime=timedelta(days=30), authority_lifetime=timedelta(days=90))
+    first = carry_out(Step.CREATE, None, lasting, now=START)
+    state = carry_out(Step.ISSUE, first, lasting, now=START + BACKDATING + minutes(1))
+    assert plan(state, lasting, now=START).step is Step.ISSUE
+
+
+@pytest.mark.parametrize("hours", [-20, 20])
+def test_what_a_clock_made_that_was_wrong_by_hours_is_valid_for_every_other_clock(hours: int) -> None:
+    lasting = settings(serving_lifetime=timedelta(days=30), authority_lifetime=timedelta(days=90))
+    state = carry_out(Step.CREATE, None, lasting, now=START + timedelta(hours=hours))
+    assert plan(state, lasting, now=START).step is Step.NOTHING
+    for pem in (state.serving.certificate_pem, *state.trusted):
+        certificate = x509.load_pem_x509_certificate(pem)
+        assert certificate.not_valid_before_utc < START < certificate.not_valid_after_utc
 
 
 def test_creating_keeps_what_clients_trust_for_as_long_as_it_may_be_served() -> None:
