@@ -47,6 +47,10 @@ def monitor() -> None:
     help="Send lineage to this relay, which delivers it, instead of to the manifest's backend.",
 )  # fmt: skip
 @click.option("--quiet", is_flag=True, envvar="FLOE_MONITOR_QUIET", help="Print the log alone, no lines for people.")
+@click.option(
+    "--api-token-file", type=click.Path(path_type=Path, dir_okay=False), envvar="FLOE_MONITOR_API_TOKEN_FILE",
+    help="Tokens of the registry's API, one a line, read anew at each request; without it the API is off.",
+)  # fmt: skip
 def run(
     *,
     manifest_file: Path,
@@ -60,6 +64,7 @@ def run(
     otlp_endpoint: str | None,
     lineage_url: str | None,
     quiet: bool,
+    api_token_file: Path | None,
 ) -> None:
     """Watch the contracts of a folder until stopped (Ctrl-C or SIGTERM)."""
     from floe_monitor.service.command import Arguments, watch  # noqa: PLC0415 - keeps `floe --help` quick
@@ -76,6 +81,7 @@ def run(
             interval_seconds=interval,
             otlp_endpoint=otlp_endpoint,
             lineage_url=lineage_url,
+            api_token_file=api_token_file,
             quiet=quiet,
         )
     )

@@ -1,9 +1,12 @@
 """The command `floe contract`: contracts as files, for the people who write them."""
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+
+from floe_monitor.contract_registry_cli import list_contracts, of_a_monitor, register, unregister
 
 if TYPE_CHECKING:
     from floe_core.errors import FloeError, Problem
@@ -17,7 +20,11 @@ _environment = click.option("--environment", envvar="FLOE_ENVIRONMENT", help="Ch
 
 @click.group()
 def contract() -> None:
-    """Check data contracts (ODCS) before they are deployed."""
+    """Check data contracts (ODCS) before they are deployed, and register them with a monitor."""
+
+
+for _command in (register, unregister, list_contracts):
+    contract.add_command(_command)
 
 
 @contract.command()
@@ -45,10 +52,11 @@ def validate(paths: tuple[Path, ...], *, environment: str | None) -> None:
         for remark in one.remarks:
             click.echo(f"  {remark}")
     if errors:
-        raise ValidationError.of("The contracts", [problem for error in errors for problem in _problems(error)])
+        raise ValidationError.of("The contracts", [problem for error in errors for problem in problems_of(error)])
 
 
-def _problems(error: "FloeError") -> "tuple[Problem, ...]":
+def problems_of(error: "FloeError") -> "tuple[Problem, ...]":
+    """What an error says, one problem each."""
     from floe_core.errors import Location, Problem, ValidationError  # noqa: PLC0415 - keeps `floe --help` quick
 
     if isinstance(error, ValidationError) and error.problems:
@@ -57,15 +65,30 @@ def _problems(error: "FloeError") -> "tuple[Problem, ...]":
 
 
 @contract.command()
-@click.argument("file", type=_FILE)
+@click.argument("contract_or_file", metavar="FILE|ID")
+@click.option("-o", "--output", type=click.Choice(["table", "json"]), default="table", show_default=True)
 @_environment
-def show(file: Path, *, environment: str | None) -> None:
-    """Show what the monitor understands of a contract: tables, promises, remarks."""
-    from floe_core.cli.output import print_table  # noqa: PLC0415 - keeps `floe --help` quick
+@partial(of_a_monitor, is_required=False)
+def show(
+    contract_or_file: str, *, output: str, environment: str | None, url: str | None, token_file: Path | None
+) -> None:
+    """Show what the monitor understands of a contract: tables, promises, remarks.
+
+    With --url, a contract of that monitor by its identity, `domain.product/name:version`, and how its promises stand.
+    """
+    from floe_monitor.contract_registry_cli import show_registered  # noqa: PLC0415 - keeps `floe --help` quick
+
+    if url and not Path(contract_or_file).is_file():
+        show_registered(contract_or_file, url, token_file, output)
+    else:
+        _show_file(Path(contract_or_file), environment, output)
+
+
+def _show_file(file: Path, environment: str | None, output: str) -> None:
+    from floe_core.cli.output import print_json, print_table  # noqa: PLC0415 - keeps `floe --help` quick
     from floe_monitor.checks.freshness import show as duration  # noqa: PLC0415 - as above
 
     found = _read(file, environment)
-    click.echo(f"{found.id}")
     rows = [["schema", table.name, f"{len(table.columns)} column(s) in {table.location}"] for table in found.tables]
     rows += [
         ["freshness", promise.element, f"at most {duration(promise.threshold)} old"] for promise in found.freshness
@@ -73,6 +96,11 @@ def show(file: Path, *, environment: str | None) -> None:
     if found.availability:
         rows.append(["availability", "", f"{found.availability.ratio:.3%} of 24 h"])
     rows += [["quality", rule.element, rule.check.type] for rule in found.quality]
+    if output == "json":
+        promises = [dict(zip(("check", "of", "promise"), row, strict=True)) for row in rows]
+        print_json({"id": str(found.id), "promises": promises, "remarks": found.remarks})
+        return
+    click.echo(f"{found.id}")
     print_table(["check", "of", "promise"], rows)
     for remark in found.remarks:
         click.echo(remark)

@@ -70,7 +70,7 @@ class ContractDirectory:
         errors: list[FloeError] = []
         kept: list[ContractId] = []
         good: dict[Path, Examined] = {}
-        for path in self._files():
+        for path in contract_files(self._directory):
             examined, error = self._examined(path)
             if error is not None:
                 errors.append(error)
@@ -106,7 +106,7 @@ class ContractDirectory:
 
     def _look(self) -> _Look:
         found = []
-        for path in self._files():
+        for path in contract_files(self._directory):
             try:
                 status = path.stat()
             except FileNotFoundError:
@@ -114,17 +114,23 @@ class ContractDirectory:
             found.append((path.name, status.st_ino, status.st_size, status.st_mtime_ns))
         return tuple(found)
 
-    def _files(self) -> Iterator[Path]:
-        try:
-            paths = sorted(self._directory.iterdir())
-        except OSError:
-            raise ConfigurationError(
-                "There is no such directory of contracts.",
-                where=Location(str(self._directory)),
-                remedy="Check `--contracts`.",
-            ) from None
-        # Names that begin with a dot are a ConfigMap volume's own.
-        return (path for path in paths if path.name.endswith(_SUFFIXES) and path.name[0] != "." and path.is_file())
+
+def contract_files(directory: Path) -> Iterator[Path]:
+    """The files of a directory that hold a contract each, in the order of their names.
+
+    Raises:
+        ConfigurationError: There is no such directory, or it cannot be looked into.
+    """
+    try:
+        paths = sorted(directory.iterdir())
+    except OSError:
+        raise ConfigurationError(
+            "There is no such directory of contracts.",
+            where=Location(str(directory)),
+            remedy="Check `--contracts`.",
+        ) from None
+    # Names that begin with a dot are a ConfigMap volume's own.
+    return (path for path in paths if path.name.endswith(_SUFFIXES) and path.name[0] != "." and path.is_file())
 
 
 def read_directory(directory: Path, *, environment: str | None = None) -> ReadContracts:

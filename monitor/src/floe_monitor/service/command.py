@@ -42,6 +42,7 @@ class Arguments:
     interval_seconds: float | None = None
     otlp_endpoint: str | None = None
     lineage_url: str | None = None
+    api_token_file: Path | None = None
     quiet: bool = False
 
 
@@ -118,6 +119,8 @@ async def _run(
             host=arguments.host,
             port=arguments.port,
             interval=timedelta(seconds=interval) if interval else None,
+            environment=arguments.environment,
+            api_token_file=arguments.api_token_file,
         ),
         found.contracts,
         plugins.source,
