@@ -4,14 +4,16 @@
                                      └─────> metrics, lineage, terminal
 
 At the end the schedule stops first, then what was found is stored and the leases are given back, then what was stored
-is sent once more.
+is sent once more. A store that is away, at the start or later, ends no check: what is found waits for it.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
+from importlib.metadata import version
+from pathlib import Path
 from typing import Final
 
 import structlog
@@ -31,22 +33,32 @@ from floe_monitor.contracts.directory import ReadContracts
 from floe_monitor.contracts.model import Contract
 from floe_monitor.probes.source import Source
 from floe_monitor.schedule.loop import Schedule
+from floe_monitor.service.api import ContractApi
+from floe_monitor.service.bearer import BearerTokens
 from floe_monitor.service.exposition import Exposition
+from floe_monitor.service.housekeeping import DUTY_SECONDS, Housekeeping
 from floe_monitor.service.keeper import Keeper
 from floe_monitor.service.lineage import LineageEmitter
 from floe_monitor.service.metrics import MonitorMetrics
+from floe_monitor.service.openapi import openapi_document
 from floe_monitor.service.recorder import Recorder
+from floe_monitor.service.registry import Registry
 from floe_monitor.service.roster import Roster
 from floe_monitor.service.runner import Runner
 from floe_monitor.service.state import ServiceState
+from floe_monitor.service.watches import holds_for
 from floe_monitor.service.web import application, serving
 from floe_monitor.store.database import open_engine, upgrade
+from floe_monitor.store.partitions import make_ahead
 from floe_monitor.store.records import CheckRun
 
 _log = structlog.get_logger(__name__)
 SERVICE_NAME: Final = "floe-contract-monitor"
+_VERSION: Final = version("floe-monitor")
 _RETRY_STORE = timedelta(seconds=2)
 _DRAIN = timedelta(seconds=5)
+# Longest time that results of an outage at the start are stored before their contracts are watched again.
+_CATCH_UP = timedelta(minutes=10)
 _LINEAGE_DRAIN = timedelta(seconds=2)
 
 
@@ -60,6 +72,8 @@ class MonitorSettings:
         look_every: How often the contracts are looked at for changes.
         lease: How long other replicas wait before they take over what this one watched, should it be killed.
         port: 0 means any free one.
+        environment: Chooses the server in each registered contract.
+        api_token_file: Tokens of the registry's API, one a line; None switches the API off.
     """
 
     database_url: str = field(repr=False)
@@ -69,6 +83,8 @@ class MonitorSettings:
     interval: timedelta | None = None
     look_every: timedelta = timedelta(seconds=2)
     lease: timedelta = timedelta(seconds=15)
+    environment: str | None = None
+    api_token_file: Path | None = None
 
 
 class Monitor:
@@ -76,7 +92,7 @@ class Monitor:
 
     Args:
         settings: What it is told.
-        contracts: What it watches.
+        contracts: What it watches from its directory; what is registered comes from the database.
         source: Where their tables are.
         channels: Alert channels by name.
         emit_lineage: Sends one OpenLineage event (blocks, may raise); None if nobody wants lineage.
@@ -102,14 +118,15 @@ class Monitor:
         changes: Callable[[], ReadContracts | None] = lambda: None,
     ) -> None:
         self._settings = settings
-        self._contracts = contracts
         self._on_serving = on_serving
         self._exposition = Exposition(lambda: self._metrics.active)
         self._providers = telemetry(self._exposition.reader)
         tracers, meters = self._providers
         self._metrics = MonitorMetrics(meters.get_meter("floe_monitor"))
         self._changes = changes
+        self._directory_problems = list(problems)
         self._engine = open_engine(settings.database_url)
+        self._registry = Registry(self._engine, settings.environment, tuple(contracts), frozenset(channels))
         self._dispatcher = Dispatcher(self._engine, channels, self._metrics)
         self._recorder = Recorder(self._engine, self._metrics, on_stored=self._dispatcher.wake)
         self._schedule = Schedule(self._metrics)
@@ -137,18 +154,30 @@ class Monitor:
             interval=settings.interval,
         )
         self._keeper = Keeper(self._engine, self._roster, self._recorder.drain, settings.lease, settings.lease / 3)
+        self._housekeeping = Housekeeping(
+            open_engine(settings.database_url, pool_size=1, statement_seconds=DUTY_SECONDS),
+            self._keeper.replica,
+            self._metrics,
+            keep=timedelta(days=settings.monitoring.retention_days),
+            holds_for=holds_for(timedelta(minutes=settings.monitoring.check_intervals.availability_minutes)),
+        )
+        self._adopted, self._is_open = asyncio.Event(), asyncio.Event()
+        self._refusal: FloeError | None = None
         self._metrics.observe("floe_monitor_replicas", lambda: [Observation(self._keeper.share.replicas)])
 
     async def run(self, stop: asyncio.Event) -> None:
         """Watches until told to stop."""
         app = application(self.state, self._exposition)
+        if self._settings.api_token_file is not None:
+            tokens = BearerTokens(self._settings.api_token_file)
+            ContractApi(self._engine, self._registry, tokens, self.run_now, openapi_document(_VERSION)).add_to(app)
         try:
             async with serving(app, self._settings.host, self._settings.port) as port:
                 self._on_serving(port)
-                if await self._open_store(stop):
-                    await self._watch(stop)
+                await self._watch(stop)
         finally:
             await self._engine.dispose()
+            await self._housekeeping.engine.dispose()
             await asyncio.to_thread(shutdown_telemetry, *self._providers)
 
     async def run_now(self, contract: str, check: ViolationType) -> CheckRun:
@@ -159,72 +188,115 @@ class Monitor:
         """
         return await self._roster.run_now(contract, check)
 
-    async def _open_store(self, stop: asyncio.Event) -> bool:
-        """Migrates, registers and restores, as often as it takes; false if told to stop meanwhile."""
-        while not stop.is_set():
-            try:
-                await upgrade(self._engine)
-                await self._roster.take(self._contracts)
-                await self._keeper.once()
-            except (SQLAlchemyError, OSError) as error:
-                _log.warning("store.unreachable", reason=type(error).__name__)
-                self.state.store_failure = partial(str, type(error).__name__)
-                await _wait(stop, _RETRY_STORE)
-            else:
-                self.state.store_failure = lambda: self._recorder.failure
-                return True
-        return False
+    async def _open(self, stop: asyncio.Event) -> None:
+        """Brings the store into use, as often as it takes; meanwhile everything is watched without it."""
+        try:
+            while True:
+                if await self._open_store():
+                    break
+                await asyncio.sleep(_RETRY_STORE.total_seconds())
+        except FloeError as error:
+            self._refusal = error
+            stop.set()
+            return
+        self._adopted.set()
+        # What is remembered of a contract is read from the store, so all that is known has to be there.
+        async with self._keeper.renewing():
+            await self._recorder.drain(_CATCH_UP)
+        self._is_open.set()
+
+    async def _open_store(self) -> bool:
+        """Migrates and takes what this replica may watch; false if the store is away.
+
+        Raises:
+            ConfigurationError: This version cannot work on the database.
+        """
+        try:
+            await upgrade(self._engine)
+            await make_ahead(self._engine, datetime.now(UTC))
+            await self._registry.look()
+            await self._roster.end_unstored()
+            await self._take_known()
+            self._recorder.adopt((await self._keeper.ask()).fences)
+        except (SQLAlchemyError, OSError) as error:
+            _log.warning("store.unreachable", reason=type(error).__name__)
+            self.state.store_failure = partial(str, type(error).__name__)
+            await self._roster.watch_unstored(self._registry.together())
+            return False
+        self.state.store_failure = lambda: self._recorder.failure
+        return True
+
+    async def _take_known(self) -> None:
+        contracts = self._registry.together()
+        await self._roster.take(contracts)
+        self.state.contracts, self.state.problems = len(contracts), self._problems
 
     async def _reload(self, changes: Callable[[], ReadContracts | None]) -> None:
-        """Follows the contracts' files; what cannot be read, or not be stored now, is tried again at the next look."""
-        told = self.state.problems
-        found: ReadContracts | None = None
+        """Follows directory and registry; what cannot be read, or not be stored now, is tried at the next look."""
+        is_due = False
         while True:
             await asyncio.sleep(self._settings.look_every.total_seconds())
             try:
-                found = await asyncio.to_thread(changes) or found
-                if found is not None:
-                    await self._roster.take(found.contracts)
+                if (found := await asyncio.to_thread(changes)) is not None:
+                    self._registry.directory, self._directory_problems, is_due = found.contracts, found.problems, True
+                is_due = await self._registry.look() or is_due
+                if is_due:
+                    await self._take_known()
                     await self._keeper.once()
-                    self.state.contracts, told = len(found.contracts), found.problems
-                    _log.info("contracts.read", contracts=len(found.contracts), problems=found.problems)
-                found, self.state.problems = None, told
+                    _log.info("contracts.read", contracts=self.state.contracts, problems=self._problems)
+                is_due, self.state.problems = False, self._problems
             except FloeError as error:
-                self.state.problems = [*told, str(error)]
+                self.state.problems = [*self._problems, str(error)]
             except (SQLAlchemyError, OSError) as error:
-                _log.warning("contracts.not_taken", reason=type(error).__name__)
+                # Once, not at every look: the recorder and `/readyz` tell how long the database is away.
+                if self.state.store_failure() is None:
+                    _log.warning("contracts.not_taken", reason=type(error).__name__)
             except Exception as error:  # noqa: BLE001 - the outermost edge of this loop: no file ends the watching
-                self.state.problems = [*told, f"The contracts could not be read again: {type(error).__name__}."]
+                self.state.problems = [
+                    *self._problems,
+                    f"The contracts could not be read again: {type(error).__name__}.",
+                ]
                 _log.exception("contracts.unreadable")
+
+    @property
+    def _problems(self) -> list[str]:
+        return [*self._directory_problems, *self._registry.problems]
 
     async def _watch(self, stop: asyncio.Event) -> None:
         if self._lineage:
             self._lineage.start()
         async with asyncio.TaskGroup() as group:
-            recorder = group.create_task(self._recorder.run(), name="recorder")
-            dispatcher = group.create_task(self._dispatcher.run(), name="dispatcher")
+            opening = group.create_task(self._open(stop), name="store")
+            recorder = group.create_task(_after(self._adopted, self._recorder.run), name="recorder")
+            dispatcher = group.create_task(_after(self._is_open, self._dispatcher.run), name="dispatcher")
             schedule = group.create_task(self._schedule.run(), name="schedule")
-            reload = group.create_task(self._reload(self._changes), name="reload")
-            keeper = group.create_task(self._keeper.run(), name="leases")
+            reload = group.create_task(_after(self._is_open, partial(self._reload, self._changes)), name="reload")
+            keeper = group.create_task(_after(self._is_open, self._keeper.run), name="leases")
+            housekeeping = group.create_task(_after(self._is_open, self._housekeeping.run), name="housekeeping")
             await stop.wait()
-            reload.cancel()
-            keeper.cancel()
+            for task in (opening, reload, keeper, housekeeping):
+                task.cancel()
             self.state.stopping = True
             schedule.cancel()
             await asyncio.wait([schedule])
-            if not await self._recorder.drain(_DRAIN):
+            if not await self._recorder.drain(_DRAIN if self._adopted.is_set() else timedelta()):
                 _log.error("results.lost", count=self._recorder.waiting)
                 self._metrics.dropped(self._recorder.waiting, "stopped")
             recorder.cancel()
-            await asyncio.wait([keeper])
-            await self._keeper.end()
-            self._dispatcher.stop()
-            await asyncio.wait([dispatcher], timeout=_DRAIN.total_seconds())
+            await asyncio.wait([opening, keeper, housekeeping])
+            if self._adopted.is_set():
+                await self._keeper.end()
+            if self._is_open.is_set():
+                self._dispatcher.stop()
+                await asyncio.wait([dispatcher], timeout=_DRAIN.total_seconds())
             dispatcher.cancel()
             await asyncio.wait([dispatcher, recorder])
-            await self._deliver_the_rest()
+            if self._is_open.is_set():
+                await self._deliver_the_rest()
         if self._lineage:
             await asyncio.to_thread(self._lineage.stop, _LINEAGE_DRAIN)
+        if self._refusal is not None:
+            raise self._refusal
 
     async def _deliver_the_rest(self) -> None:
         try:
@@ -235,9 +307,6 @@ class Monitor:
             _log.warning("alerts.not_delivered", reason=type(error).__name__)
 
 
-async def _wait(stop: asyncio.Event, duration: timedelta) -> None:
-    try:
-        async with asyncio.timeout(duration.total_seconds()):
-            await stop.wait()
-    except TimeoutError:
-        return
+async def _after(event: asyncio.Event, run: Callable[[], Awaitable[None]]) -> None:
+    await event.wait()
+    await run()
