@@ -21,6 +21,7 @@ from floe_sidecar.metrics import Metrics
 from floe_sidecar.proxies import ProxyRules
 from floe_sidecar.receiver import Enrich, Receiver, fault
 from floe_sidecar.records import Opening
+from floe_sidecar.redaction import Redactor
 from floe_sidecar.retries import Backoff
 from floe_sidecar.roads import Road
 from floe_sidecar.settings import Role, Settings
@@ -51,7 +52,7 @@ def application(
     receiver = Receiver(
         writer,
         metrics,
-        redaction=settings.redaction,
+        redact=redactor(settings),
         enrich=enrich,
         follow_runs=follow_runs,
         batch_max_events=settings.batch_max_events,
@@ -74,6 +75,13 @@ def application(
         wall_clock=time.time,
     )
     return server(settings, metrics, gateway.receive, admits=gateway.admits, envelope_bytes=ENVELOPE_BYTES)
+
+
+def redactor(settings: Settings) -> Callable[[bytes], bytes]:
+    """What cuts credentials out of a text before it is stored; `bytes` gives the very same object back."""
+    if not settings.redaction:
+        return bytes
+    return Redactor(settings.redaction_names, settings.redaction_prefixes)
 
 
 def _by_path(receiver: Receiver, telemetry: TelemetryRelay) -> Handler:

@@ -22,7 +22,7 @@ from floe_sidecar.metrics import Clock
 from floe_sidecar.orders import Stored
 from floe_sidecar.pod_run import BEGUN_AT, moment_of, start
 from floe_sidecar.records import Record
-from floe_sidecar.redaction import redact
+from floe_sidecar.redaction import Redactor
 from floe_sidecar.runs import PodRun, earlier_runs, pod_run_begun_at, waiting_events
 from floe_sidecar.settings import Settings
 from floe_sidecar.writer import Writer
@@ -37,7 +37,8 @@ class PodLineage:
         self._writer = writer
         self._wall_clock = wall_clock
         self._kinship = Kinship()
-        clean: Callable[[bytes], bytes] = redact if settings.redaction else bytes
+        words = settings.redaction_names, settings.redaction_prefixes
+        clean: Callable[[bytes], bytes] = Redactor(*words) if settings.redaction else bytes
         self._enrichment = Enrichment(settings.pod, self._kinship, redact=clean)
         self._start = b""
         self._begun_at: float | None = None

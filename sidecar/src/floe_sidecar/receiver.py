@@ -23,7 +23,6 @@ from floe_sidecar.messages import Request, Response
 from floe_sidecar.metrics import Clock, Metrics
 from floe_sidecar.orders import ShareFullError, SpoolFullError, SpoolUnavailableError, Stored
 from floe_sidecar.records import Record
-from floe_sidecar.redaction import redact
 from floe_sidecar.shares import of_source
 from floe_sidecar.writer import Writer
 
@@ -52,7 +51,7 @@ class Receiver:
         writer: Writer,
         metrics: Metrics,
         *,
-        redaction: bool,
+        redact: Callable[[bytes], bytes] = bytes,
         enrich: Enrich | None = None,
         follow_runs: bool,
         batch_max_events: int,
@@ -60,7 +59,7 @@ class Receiver:
     ) -> None:
         self._writer = writer
         self._metrics = metrics
-        self._redact: Callable[[bytes], bytes] = redact if redaction else lambda body: body
+        self._redact = redact
         self._enrich = enrich
         self._follow_runs = follow_runs
         self._batch_max_events = batch_max_events
