@@ -22,12 +22,13 @@ class Addition(dict[str, Any]):
 class AdditionsToList:
     """Additions that become the first entries of a list, as operations of a JSON patch."""
 
-    __slots__ = ("_each", "_whole")
+    __slots__ = ("_around_paths", "_whole")
 
     def __init__(self, entries: Sequence[Addition]) -> None:
         # JSON has no such character in it, so whatever the entries hold, it stands for the list's path alone.
         self._whole = add(_PATH, f"[{','.join([entry.text for entry in entries])}]")
-        self._each = ",".join([add(f"{_PATH}/{position}", entry.text) for position, entry in enumerate(entries)])
+        each = ",".join([add(f"{_PATH}/{position}", entry.text) for position, entry in enumerate(entries)])
+        self._around_paths = each.split(_PATH)
 
     def whole(self, path: str) -> str:
         """One operation that makes the list at a path."""
@@ -35,7 +36,7 @@ class AdditionsToList:
 
     def each(self, path: str) -> str:
         """Operations, with commas between, that put them in front of what the list at a path has."""
-        return self._each.replace(_PATH, path)
+        return path.join(self._around_paths)
 
 
 _PATH = "\0"

@@ -6,9 +6,8 @@ we cannot read, keeps a pod from starting. What carries none cannot be answered 
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 import pybase64
@@ -75,8 +74,7 @@ class ReviewError(Exception):
         self.uid = uid
 
 
-@dataclass(frozen=True, slots=True)
-class Review:
+class Review(NamedTuple):
     """A request to create a pod."""
 
     uid: str

@@ -73,7 +73,7 @@ class Asked:
     @property
     def reasons(self) -> tuple[Reason, ...]:
         """Each reason once."""
-        return tuple(dict.fromkeys([reason for _, reason in self.refused]))
+        return tuple(dict.fromkeys([reason for _, reason in self.refused])) if self.refused else ()
 
 
 NOTHING_ASKED = Asked()
@@ -90,9 +90,12 @@ def read(annotations: Document, allowance: Allowance, namespace: str) -> Asked:
         allowance: The platform's.
         namespace: The pod's Kubernetes namespace; empty if it is not known.
     """
-    # A file's keys need not be texts.
-    pairs = [(str(name), text) for name, text in annotations.items()]
-    found = [(name, text) for name, text in pairs if name.startswith(_PREFIXES) and name not in _OF_OURS]
+    found = [
+        (name, text)
+        for key, text in annotations.items()
+        # A file's keys need not be texts.
+        if (name := str(key)).startswith(_PREFIXES) and name not in _OF_OURS
+    ]
     if not found:
         return NOTHING_ASKED
     if all(isinstance(text, str) for _, text in found):

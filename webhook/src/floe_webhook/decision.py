@@ -32,6 +32,7 @@ The last two lines but one, and the last, need the sidecar as it would be: `floe
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import NamedTuple
 
 from floe_webhook import pod as pods
 from floe_webhook.asked import DEFAULT_ALLOWANCE, Allowance, Asked, read
@@ -111,11 +112,10 @@ class Facts:
         object.__setattr__(self, "labels", pods.mapping(metadata, "labels"))
         object.__setattr__(self, "annotations", pods.mapping(metadata, "annotations"))
         object.__setattr__(self, "spec", spec)
-        object.__setattr__(self, "containers", tuple(pods.placed(spec)))
+        object.__setattr__(self, "containers", pods.placed(spec))
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(NamedTuple):
     """How far a pod is injected, and every reason against more."""
 
     outcome: Outcome
@@ -175,12 +175,9 @@ def already_injected(facts: Facts, _: Rules) -> Reason | None:
     """By whomever: two relays in one pod would fight for one port."""
     if pods.INJECTED_LABEL in facts.labels:
         return Reason.ALREADY_INJECTED
-    if pods.SIDECAR_NAME in {container.name for container in facts.containers}:
+    if pods.SIDECAR_NAME in [container.name for container in facts.containers]:
         return Reason.ALREADY_INJECTED
     return None
-
-
-_MAPPING, _LIST = (dict, type(None)), (list, type(None))
 
 
 def shape_known(facts: Facts, _: Rules) -> Reason | None:
@@ -191,8 +188,13 @@ def shape_known(facts: Facts, _: Rules) -> Reason | None:
         mappings += [metadata.get("labels"), metadata.get("annotations")]
     lists = [spec.get("initContainers"), spec.get("containers"), spec.get("volumes"), spec.get("imagePullSecrets")]
     lists += [container.document.get("env") for container in facts.containers]
-    as_known = all([isinstance(part, _MAPPING) for part in mappings] + [isinstance(part, _LIST) for part in lists])
-    return None if as_known else Reason.SHAPE_UNKNOWN
+    for part in mappings:
+        if part is not None and not isinstance(part, dict):
+            return Reason.SHAPE_UNKNOWN
+    for part in lists:
+        if part is not None and not isinstance(part, list):
+            return Reason.SHAPE_UNKNOWN
+    return None
 
 
 def backend_named(_: Facts, rules: Rules) -> Reason | None:
@@ -226,8 +228,8 @@ def sidecar_wanted(_: Facts, rules: Rules) -> Reason | None:
 def volume_names_free(facts: Facts, _: Rules) -> Reason | None:
     """Names of volumes are unique in a pod, or the API server refuses it."""
     volumes = pods.entries(facts.spec, "volumes")
-    taken = any(pods.text(volume, "name") in pods.VOLUME_NAMES for volume in volumes)
-    return Reason.NAME_TAKEN if taken else None
+    free = pods.VOLUME_NAMES.isdisjoint([pods.text(volume, "name") for volume in volumes])
+    return None if free else Reason.NAME_TAKEN
 
 
 def port_free(facts: Facts, rules: Rules) -> Reason | None:

@@ -1,8 +1,8 @@
 """The one road that webhook and command share: facts and a profile in, a plan and its operations out."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 import jsonpatch
 import orjson
@@ -20,8 +20,7 @@ from floe_webhook.record import is_known, record_of
 from floe_webhook.removal import removal
 
 
-@dataclass(frozen=True, slots=True)
-class Injection:
+class Injection(NamedTuple):
     """What was planned for a pod, and what does it.
 
     Attributes:
@@ -69,7 +68,8 @@ def inject(facts: Facts, profile: Profile, *, path: Sequence[str] = ()) -> Injec
         return Injection(_none(facts, Reason.ALREADY_INJECTED), "")
     taken_out = [json_text(operation) for operation in removal(facts.pod, record, path)]
     if not same:
-        plan = replace(plan, decision=replace(plan.decision, reasons=(*plan.decision.reasons, Reason.UPGRADED)))
+        decision = plan.decision
+        plan = plan._replace(decision=decision._replace(reasons=(*decision.reasons, Reason.UPGRADED)))
     return Injection(plan, _patch(taken_out + texts(plan, path)))
 
 
@@ -91,9 +91,25 @@ def _with_changes_of_others(plan: Plan, pod: pods.Document) -> Plan:
     if plan.sidecar is None:
         return plan
     for _, name, container in pods.containers(pod, "initContainers"):
-        if name == pods.SIDECAR_NAME and _has_all_of(container, plan.sidecar):
-            return replace(plan, sidecar=Addition(container))
+        if name == pods.SIDECAR_NAME:
+            kept = {**container, "env": _variables_with_ours(container, plan.sidecar)}
+            if _has_all_of(kept, plan.sidecar):
+                return plan._replace(sidecar=Addition(kept))
     return plan
+
+
+def _variables_with_ours(found: pods.Document, wanted: pods.Document) -> list[Any]:
+    """The sidecar's variables as they are, ours as they are to be: a container that was added since changes them."""
+    ours = {entry["name"]: entry for entry in wanted["env"]}
+    kept = []
+    for entry in pods.entries(found, "env"):
+        name = pods.text(entry, "name")
+        if name in ours or not name.startswith(_OURS):
+            kept.append(ours.pop(name, entry))
+    return [*kept, *ours.values()]
+
+
+_OURS = "FLOE_SIDECAR_"
 
 
 def _has_all_of(found: Any, wanted: Any) -> bool:

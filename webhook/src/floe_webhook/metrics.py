@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, ProcessCollector, generate_latest
 
 from floe_certs.events import FAILURES, Repair
 from floe_certs.planning import Step
@@ -10,6 +10,7 @@ from floe_webhook.admission import Problem
 from floe_webhook.connections import CAUSES
 from floe_webhook.decision import Outcome
 from floe_webhook.following_metrics import FollowingMetrics
+from floe_webhook.histograms import EventLoopHistogram
 from floe_webhook.injection import Injection
 from floe_webhook.lookup_metrics import LookupMetrics
 from floe_webhook.reasons import Reason
@@ -63,14 +64,14 @@ class Metrics:
         # Each child exists from the start: an alert on a reason needs its zero, and looking one up costs time.
         self._requests = {outcome: requests.labels(outcome) for outcome in (*Outcome, ALLOWED, REFUSED)}
         self._reasons = {str(reason): reasons.labels(reason) for reason in (*Reason, *Problem)}
-        self._duration = Histogram(
+        self._duration = EventLoopHistogram(
             "floe_webhook_admission_duration_seconds",
             "Time from a request's body to its answer",
-            registry=self.registry,
-            buckets=_SECONDS,
+            _SECONDS,
+            self.registry,
         )
-        self._patch = Histogram(
-            "floe_webhook_response_bytes", "Size of answers with a patch", registry=self.registry, buckets=_BYTES
+        self._patch = EventLoopHistogram(
+            "floe_webhook_response_bytes", "Size of answers with a patch", _BYTES, self.registry
         )
         self.dry_runs = Counter("floe_webhook_dry_runs", "AdmissionReviews of dry runs", registry=self.registry)
         self.manifest_valid = Gauge(

@@ -6,6 +6,7 @@ text that each addition already has.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -45,13 +46,14 @@ def texts(plan: Plan, path: Sequence[str] = ()) -> list[str]:
             found += _insert(spec, "imagePullSecrets", plan.pull_secrets, f"{prefix}/spec", position="-")
     if plan.labels is not None or plan.annotations is not None:
         metadata = pods.mapping(plan.pod, "metadata")
-        if not isinstance(plan.pod.get("metadata"), Mapping):
+        if not isinstance(plan.pod.get("metadata"), dict):
             found.append(add(f"{prefix}/metadata", "{}"))
         found += _merge(metadata, "labels", plan.labels or {}, f"{prefix}/metadata")
         found += _merge(metadata, "annotations", plan.annotations or {}, f"{prefix}/metadata")
     return found
 
 
+@lru_cache(maxsize=64)  # keys are Kubernetes' and ours: a handful
 def escape(key: str) -> str:
     """A key as a part of a JSON pointer (RFC 6901)."""
     return key.replace("~", "~0").replace("/", "~1")

@@ -1,7 +1,6 @@
 """What a decision means for one pod: the additions, nothing else, each with the place where it belongs."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from functools import lru_cache
 
 import orjson
@@ -9,6 +8,7 @@ import orjson
 from floe_core.credentials import SecretKey
 from floe_webhook import pod as pods
 from floe_webhook.additions import Addition
+from floe_webhook.annotations import Options
 from floe_webhook.asked import read
 from floe_webhook.attributes import identity_of
 from floe_webhook.decision import Decision, Facts, Outcome, asked_by, decide
@@ -35,7 +35,7 @@ def build(facts: Facts, profile: Profile) -> Plan:
         return Plan(facts.pod, decision, asked)
     pod = facts.pod
     ports = free_ports(facts.containers, profile.rules.ports)
-    decision, container = _with_sidecar(facts, profile, decision, ports)
+    decision, container = _with_sidecar(facts, profile, decision, ports, asked.options)
     reasons = list(decision.reasons)
     sidecar = profile.sidecar if container is not None else None
     pull_secrets: tuple[Addition, ...] = ()
@@ -49,7 +49,7 @@ def build(facts: Facts, profile: Profile) -> Plan:
     if not chosen:
         return Plan(pod, Decision(Outcome.NONE, (*reasons, Reason.NO_CONTAINER_SELECTED)), asked)
     found = environments([container.document for container in chosen], shared)
-    planned = tuple(ContainerPlan(*selected, environment) for selected, environment in zip(chosen, found, strict=True))
+    planned = tuple([ContainerPlan(*place, environment) for place, environment in zip(chosen, found, strict=True)])
     reasons += [reason for one in planned for reason in one.environment.reasons]
     if facts.surroundings.secrets:
         reasons += _missing(_credentials(planned, sidecar), facts.surroundings.secrets)
@@ -59,7 +59,7 @@ def build(facts: Facts, profile: Profile) -> Plan:
     if _annotation_bytes(facts.annotations) + len(record) > _MOST_ANNOTATION_BYTES:
         return Plan(pod, Decision(Outcome.NONE, (*final.reasons, Reason.ANNOTATIONS_FULL)), asked)
     annotations = {pods.INJECTED_BY_ANNOTATION: INJECTED_BY, pods.INJECTION_ANNOTATION: record}
-    return replace(plan, labels={pods.INJECTED_LABEL: "true"}, annotations=annotations)
+    return plan._replace(labels={pods.INJECTED_LABEL: "true"}, annotations=annotations)
 
 
 # apimachinery's TotalAnnotationSizeLimitB, less the names of ours; beyond it the API server refuses a pod.
@@ -72,12 +72,11 @@ def _annotation_bytes(annotations: Document) -> int:
 
 
 def _with_sidecar(
-    facts: Facts, profile: Profile, decision: Decision, ports: Ports | None
+    facts: Facts, profile: Profile, decision: Decision, ports: Ports | None, options: Options
 ) -> tuple[Decision, Addition | None]:
     """The sidecar, if it is wanted and the namespace would not refuse the pod for it."""
     if decision.outcome is not Outcome.FULL or profile.sidecar is None or ports is None:
         return decision, None
-    options = asked_by(facts, profile.rules).options
     container = sidecar_container(facts.pod, profile.sidecar, ports, options)
     limits = facts.surroundings.limits
     refused = refusal(facts.spec, container, limits) if limits is not None else None

@@ -88,12 +88,14 @@ class Placed(NamedTuple):
     document: Document
 
 
-def placed(spec: Document) -> Iterator[Placed]:
+def placed(spec: Document) -> tuple[Placed, ...]:
     """The init containers and the containers that have a name."""
+    found: list[Placed] = []
     for kind in ("initContainers", "containers"):
         for position, container in enumerate(entries(spec, kind)):
             if name := text(container, "name"):
-                yield Placed(kind, position, name, container)
+                found.append(Placed(kind, position, name, container))
+    return tuple(found)
 
 
 def containers(pod: Document, kind: str) -> Iterator[tuple[int, str, Document]]:
@@ -104,13 +106,11 @@ def containers(pod: Document, kind: str) -> Iterator[tuple[int, str, Document]]:
             yield position, name, container
 
 
-def all_containers(pod: Document) -> Iterator[Document]:
+def all_containers(pod: Document) -> list[Document]:
     """Documents of the init containers and of the containers."""
     spec = mapping(pod, "spec")
-    for kind in ("initContainers", "containers"):
-        for container in entries(spec, kind):
-            if text(container, "name"):
-                yield container
+    found = (*entries(spec, "initContainers"), *entries(spec, "containers"))
+    return [container for container in found if text(container, "name")]
 
 
 def environment_of(container: Document) -> Iterator[tuple[int, str, Document]]:

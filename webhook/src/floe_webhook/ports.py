@@ -1,7 +1,7 @@
 """Which ports the sidecar takes, so that it does not fight with a container that declares one of them."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from floe_webhook import pod as pods
 from floe_webhook.pod import Placed
@@ -12,8 +12,7 @@ CANDIDATES = 32
 _HIGHEST = 65_535
 
 
-@dataclass(frozen=True, slots=True)
-class Ports:
+class Ports(NamedTuple):
     """The sidecar's ports: `application` on 127.0.0.1, `health` on the pod's address."""
 
     application: int

@@ -10,7 +10,7 @@ from typing import Any
 
 from floe_core.credentials import SecretKey
 from floe_core.errors import ConfigurationError, plugin_boundary
-from floe_core.manifest.models import ContainerSelection, Manifest, PluginChoice, TelemetryRoute
+from floe_core.manifest.models import Manifest, PluginChoice, TelemetryRoute
 from floe_core.namespaces import NamespaceParts
 from floe_core.plugin_interfaces.lineage import LineageBackendPlugin
 from floe_core.plugin_interfaces.telemetry import TelemetryBackendPlugin
@@ -18,8 +18,8 @@ from floe_webhook.asked import allowance_of
 from floe_webhook.decision import EXCLUDED_NAMESPACES, Rules
 from floe_webhook.ports import Ports
 from floe_webhook.relayed_telemetry import RelayedTelemetry, relayed_telemetry
-from floe_webhook.sidecar_reaching import sidecar_reaching
 from floe_webhook.selection import Selection, selection_of
+from floe_webhook.sidecar_reaching import sidecar_reaching
 from floe_webhook.targets import (
     LineageTarget,
     SecretOf,
@@ -92,7 +92,7 @@ class Profile:
     lineage_without_sidecar: LineageTarget | None
     namespace_template: str | None
     namespace_parts: NamespaceParts
-    containers: ContainerSelection
+    containers: Selection
     environment: str | None
     use_labels: bool
     upgrade_injected: bool
@@ -155,7 +155,7 @@ def compile_profile(
             organization=manifest.namespaces.organization,
             tenant=manifest.namespaces.tenant,
         ),
-        containers=injection.containers,
+        containers=selection_of(injection.containers),
         environment=manifest.namespaces.environment,
         use_labels=injection.use_labels_for_resource_attributes,
         upgrade_injected=injection.upgrade_injected,

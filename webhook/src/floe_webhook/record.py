@@ -15,7 +15,7 @@
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from itertools import islice
 from typing import Any
 
@@ -73,7 +73,7 @@ def record_text(plan: Plan, profile: str) -> str:
         ],
         "merged": merged,
         "pullSecrets": [secret["name"] for secret in plan.pull_secrets],
-        "lists": dict(_lists(plan)),
+        "lists": _lists(plan),
     }
     return json_text({key: value for key, value in record.items() if value})
 
@@ -85,16 +85,15 @@ def _refused(asked: Asked) -> dict[str, list[str]]:
     return found
 
 
-def _lists(plan: Plan) -> Iterator[tuple[str, str]]:
+def _lists(plan: Plan) -> dict[str, str]:
     metadata, spec = pods.mapping(plan.pod, "metadata"), pods.mapping(plan.pod, "spec")
     places = [(plan.pod, "metadata"), (metadata, "labels"), (metadata, "annotations")]
     if plan.sidecar is not None:
         places += [(spec, "initContainers"), (spec, "volumes")]
     if plan.pull_secrets:
         places.append((spec, "imagePullSecrets"))
-    for document, key in places:
-        if (state := _state(document, key)) != "kept":
-            yield key, state
+    # Most are there, and need no second look.
+    return {key: _state(document, key) for document, key in places if document.get(key) is None}
 
 
 def _state(document: Document, key: str) -> str:

@@ -15,6 +15,7 @@ look at the first one, or at one by its name (injection.md §3, 3 and 16).
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from floe_core.manifest.models import ContainerSelection
 from floe_webhook import pod as pods
@@ -23,8 +24,28 @@ from floe_webhook.pod import Document, Placed
 from floe_webhook.reasons import Reason
 
 
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """The manifest's word; how many names it has makes no difference to how long a pod takes."""
+
+    include: frozenset[str]
+    exclude: frozenset[str]
+    default_container: bool
+    init_containers: bool
+
+
+def selection_of(containers: ContainerSelection) -> Selection:
+    """The manifest's word, ready to look names up in."""
+    return Selection(
+        frozenset(containers.include),
+        frozenset(containers.exclude),
+        containers.default_container,
+        containers.init_containers,
+    )
+
+
 def select(
-    containers: Sequence[Placed], annotations: Document, options: Options, selection: ContainerSelection
+    containers: Sequence[Placed], annotations: Document, options: Options, selection: Selection
 ) -> tuple[list[Placed], list[Reason]]:
     """The containers that are configured, init containers first, and what had to be said."""
     found = [entry for entry in containers if entry.name != pods.SIDECAR_NAME]

@@ -51,16 +51,14 @@ def sidecar_container(
         ports: Free ones.
         options: What the pod asks for.
     """
+    grace = pods.mapping(pod, "spec").get("terminationGracePeriodSeconds")
     return _container(
-        as_asked(sidecar, options), ports, flush_seconds(pod, sidecar), resource_needs(pod), _identity(pod, sidecar)
+        as_asked(sidecar, options),
+        ports,
+        grace if isinstance(grace, int) else _GRACE_SECONDS,
+        resource_needs(pod),
+        _identity(pod, sidecar),
     )
-
-
-def flush_seconds(pod: Document, sidecar: SidecarProfile) -> float:
-    """Within the pod's grace period, which is never made longer, with room to end in; of a short one, its half."""
-    given = pods.mapping(pod, "spec").get("terminationGracePeriodSeconds")
-    grace = given if isinstance(given, int) else _GRACE_SECONDS
-    return min(sidecar.shutdown_seconds, max(_SHORTEST_FLUSH_SECONDS, grace / 2, grace - _GRACE_MARGIN_SECONDS))
 
 
 class _Asked(NamedTuple):
@@ -121,14 +119,13 @@ def _identity(pod: Document, sidecar: SidecarProfile) -> _Identity:
     sidecar. Where it gave users to containers, the sidecar takes the first one's; where it did not, any user will do.
     Its oldest rules (`restricted`) refuse every seccomp profile.
     """
-    rules = pods.text(pods.annotations(pod), _OPENSHIFT_RULES)
-    spec = pods.mapping(pod, "spec")
+    rules = pods.text(pod, "metadata", "annotations", _OPENSHIFT_RULES)
     if rules:
         users = (pods.mapping(one, "securityContext").get("runAsUser") for one in pods.all_containers(pod))
         given = next((user for user in users if isinstance(user, int) and user > 0), None)
         if given is not None:
             return _Identity(given, None, seccomp=rules != "restricted")
-    if sidecar.user is None and pods.mapping(spec, "securityContext").get("runAsUser") == 0:
+    if sidecar.user is None and pods.mapping(pod, "spec", "securityContext").get("runAsUser") == 0:
         # The kubelet starts no container that has to be non-root and inherits root from its pod.
         return _Identity(USER_ID, USER_ID, seccomp=True)
     return _Identity(sidecar.user, sidecar.user, seccomp=rules != "restricted")
@@ -148,7 +145,7 @@ class ResourceNeeds(Enum):
 # Few pods differ in what their sidecar is like; what is made once is only read from then on.
 @lru_cache(maxsize=256)
 def _container(
-    sidecar: SidecarProfile, ports: Ports, shutdown_seconds: float, needs: ResourceNeeds, identity: _Identity
+    sidecar: SidecarProfile, ports: Ports, grace_seconds: int, needs: ResourceNeeds, identity: _Identity
 ) -> Addition:
     mounts = [
         {"name": pods.SPOOL_VOLUME, "mountPath": SPOOL_DIRECTORY},
@@ -162,7 +159,7 @@ def _container(
         "image": sidecar.image,
         "imagePullPolicy": sidecar.image_pull_policy,
         "restartPolicy": "Always",
-        "env": _environment(sidecar, ports, shutdown_seconds),
+        "env": _environment(sidecar, ports, flush_seconds(grace_seconds, sidecar.shutdown_seconds)),
         "ports": [{"name": "floe-health", "containerPort": ports.health, "protocol": "TCP"}],
         "resources": _resources(sidecar, needs),
         "securityContext": _security_context(identity),
@@ -171,6 +168,11 @@ def _container(
         "volumeMounts": mounts,
     }
     return Addition(document)
+
+
+def flush_seconds(grace_seconds: int, at_most: float) -> float:
+    """Within the pod's grace period, which is never made longer, with room to end in; of a short one, its half."""
+    return min(at_most, max(_SHORTEST_FLUSH_SECONDS, grace_seconds / 2, grace_seconds - _GRACE_MARGIN_SECONDS))
 
 
 def _security_context(identity: _Identity) -> dict[str, Any]:
@@ -240,12 +242,14 @@ def is_guaranteed(pod: Document) -> bool:
     spec = pods.mapping(pod, "spec")
     if has_resources_of_its_own(spec):
         return _has_equal_requests(spec)
-    found = list(pods.all_containers(pod))
-    return bool(found) and all(_has_equal_requests(container) for container in found)
+    containers = pods.all_containers(pod)
+    return bool(containers) and all(map(_has_equal_requests, containers))
 
 
 def _has_equal_requests(document: Document) -> bool:
     limits = pods.mapping(document, "resources", "limits")
+    if not limits:
+        return False
     requests = pods.mapping(document, "resources", "requests")
     for resource in ("cpu", "memory"):
         limit = quantity(limits.get(resource))
