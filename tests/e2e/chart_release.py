@@ -6,7 +6,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
+from tests.e2e.admission import INJECT_LABEL, Namespace, create_namespace
 from tests.e2e.cluster import images
 from tests.e2e.cluster.client import KubernetesClient
 from tests.e2e.cluster.node import Node
@@ -18,10 +20,15 @@ _POLL_SECONDS = 0.2
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """What is installed, and with which values."""
+    """What is installed, and with which values.
+
+    Attributes:
+        pipelines: A namespace that has opted in and is listed in the values: the release's policy opens its ways out.
+    """
 
     helm: Helm
     values: Values
+    pipelines: Namespace
 
 
 @contextmanager
@@ -29,11 +36,13 @@ def released(node: Node, client: KubernetesClient, lineage_url: str, folder: Pat
     """The chart, installed as `name` in a namespace of that name; the block may uninstall it."""
     namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
     helm = Helm(folder, node.cluster.kubeconfig, name, name)
-    values = _values(lineage_url, name)
     with _volume(client, folder / "volume", name):
         client.create(namespace)
+        pipelines = create_namespace(client, {INJECT_LABEL: "enabled"})
+        values = _values(lineage_url, name, pipelines)
         helm.install(values)
-        yield Release(helm, values)
+        yield Release(helm, values, pipelines)
+        client.delete(pipelines.manifest)
         helm("uninstall", name, "--namespace", name, "--ignore-not-found", "--wait")
         client.delete(namespace)
 
@@ -51,7 +60,12 @@ def wait_until_gone(client: KubernetesClient, namespace: str) -> None:
         time.sleep(_POLL_SECONDS)
 
 
-def _values(lineage_url: str, name: str) -> Values:
+def _values(lineage_url: str, name: str, pipelines: Namespace) -> Values:
+    backend = urlsplit(lineage_url)
+    to_the_backend = {
+        "to": [{"ipBlock": {"cidr": f"{backend.hostname}/32"}}],
+        "ports": [{"protocol": "TCP", "port": backend.port}],
+    }
     return {
         "fullnameOverride": name,
         "images": {"webhook": image_values("webhook"), "sidecar": image_values("sidecar")},
@@ -60,6 +74,8 @@ def _values(lineage_url: str, name: str) -> Values:
         "webhook": {"drainSeconds": 3},
         "gateway": {"volume": {"storageClassName": name, "size": "64Mi"}},
         "prePull": {"enabled": True},
+        "pipelineNamespaces": [pipelines.name],
+        "networkPolicy": {"enabled": True, "egress": {"enabled": True, "more": [to_the_backend]}},
     }
 
 

@@ -55,9 +55,10 @@ class Helm:
         """Installs the release and waits until it is ready."""
         self("install", self.release, str(CHART), *self._waiting(), *self._values(values))
 
-    def upgrade(self, values: Values) -> None:
-        """Changes the release and waits until it is ready."""
-        self("upgrade", self.release, str(CHART), *self._waiting(), *self._values(values))
+    def upgrade(self, values: Values, *, wait: bool = True) -> None:
+        """Changes the release; waits until it is ready if that is to be expected."""
+        waiting = self._waiting() if wait else ["--namespace", self.namespace]
+        self("upgrade", self.release, str(CHART), *waiting, *self._values(values))
 
     def rollback(self) -> None:
         """Goes back to the revision before and waits until it is ready."""

@@ -6,23 +6,27 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
-from tests.e2e.admission import INJECT_LABEL, Namespace, create_namespace
+from tests.e2e.admission import INJECT_LABEL, Namespace, create_namespace, pod
 from tests.e2e.chart_release import GONE_SECONDS, Release, released, wait_until_gone
 from tests.e2e.cluster import images
 from tests.e2e.cluster.binaries import program
-from tests.e2e.cluster.client import KubernetesClient
+from tests.e2e.cluster.client import KubernetesClient, Manifest
 from tests.e2e.cluster.commands import run
+from tests.e2e.cluster.network_policies import network_policies
 from tests.e2e.cluster.node import Node
 from tests.e2e.inventory import everything
 from tests.e2e.lineage_backend import LineageBackend, lineage_backend
-from tests.e2e.trickle import trickle, wait_until_injected
-from tests.e2e.workloads import SIDECAR, condition, emitting, end_of, job, log_of, run_job
+from tests.e2e.reachability import denied_by_default, open_from, standing_by
+from tests.e2e.trickle import INJECTED_LABEL, trickle, wait_until_injected
+from tests.e2e.workloads import SIDECAR, condition, emitting, end_of, job, log_of, python, run_job
 
 pytestmark = [pytest.mark.e2e, pytest.mark.requirement("HOUSE-2", "HOUSE-3")]
 
 RELEASE = "floe-injector"
+NOTICED_SECONDS = 30.0
 _POLL_SECONDS = 0.5
 
 
@@ -65,14 +69,14 @@ def test_a_labelled_namespaces_job_completes_and_its_lineage_arrives(
 ) -> None:
     created = job(home, {"containers": [emitting("app", "by-the-chart")]}, labels={})
 
-    pod = run_job(client, created)
+    ran = run_job(client, created)
 
     assert condition(client, created) == "Complete"
-    assert end_of(pod, "app")["exitCode"] == 0, log_of(client, pod, "app")
-    assert end_of(pod, SIDECAR)["exitCode"] == 0, log_of(client, pod, SIDECAR)
+    assert end_of(ran, "app")["exitCode"] == 0, log_of(client, ran, "app")
+    assert end_of(ran, SIDECAR)["exitCode"] == 0, log_of(client, ran, SIDECAR)
     assert backend.event("by-the-chart")["eventType"] == "COMPLETE"
     # What the webhook's leader tells of the pod itself goes through the gateway, with the release's own token.
-    assert backend.end_of(pod["metadata"]["uid"])["eventType"] == "COMPLETE"
+    assert backend.end_of(ran["metadata"]["uid"])["eventType"] == "COMPLETE"
 
 
 @pytest.mark.requirement("HOUSE-5")
@@ -124,11 +128,67 @@ def test_a_pod_without_a_sidecar_sends_through_the_gateway_with_its_namespaces_t
     annotations = {"floe.dev/environment-only": "true"}
     created = job(home, {"containers": [emitting("app", "through-the-gateway")]}, annotations=annotations)
 
-    pod = run_job(client, created)
+    ran = run_job(client, created)
 
-    assert condition(client, created) == "Complete", log_of(client, pod, "app")
-    assert "initContainers" not in pod["spec"]
+    assert condition(client, created) == "Complete", log_of(client, ran, "app")
+    assert "initContainers" not in ran["spec"]
     assert backend.event("through-the-gateway")
+
+
+@pytest.mark.requirement("FP-5")
+def test_a_digest_that_does_not_exist_costs_the_sidecar_alone_and_is_mended_by_an_upgrade(
+    release: Release, home: Namespace, client: KubernetesClient, node: Node, backend: LineageBackend
+) -> None:
+    image = release.values["images"]["sidecar"]
+    nowhere = image | {"digest": f"sha256:{'0' * 64}", "pullPolicy": "IfNotPresent"}
+    release.helm.upgrade(release.values | {"images": release.values["images"] | {"sidecar": nowhere}}, wait=False)
+    _wait_for_sidecar(release, client, node, home, f"{image['repository']}@{nowhere['digest']}")
+
+    hangs = client.create(pod(home, spec={"containers": [python("app", "print('ran')")]}))
+    _wait_until_noticed(release, client)
+    alone = job(home, {"containers": [python("app", "print('ran')")]}, labels={})
+    ran = run_job(client, alone)
+
+    assert condition(client, alone) == "Complete"
+    assert "initContainers" not in ran["spec"]
+    assert "sidecar_does_not_start" in ran["metadata"]["annotations"]["floe.dev/injection"]
+    for replica in _replicas(release, client):
+        assert "floe_webhook_sidecar_starts 0.0" in _get(replica, "/metrics").text
+    assert "SidecarDoesNotStart" in _events(node, release, f"{release.helm.release}-webhook")
+
+    release.helm.upgrade(release.values)
+    _wait_for_sidecar(release, client, node, home, f"{image['repository']}:{image['tag']}")
+    mended = job(home, {"containers": [emitting("app", "mended")]}, labels={})
+    pod_with_sidecar = run_job(client, mended)
+
+    assert end_of(pod_with_sidecar, SIDECAR)["exitCode"] == 0, log_of(client, pod_with_sidecar, SIDECAR)
+    assert backend.event("mended")["eventType"] == "COMPLETE"
+    client.delete(hangs)
+
+
+@pytest.mark.requirement("HOUSE-8", "FP-21")
+def test_under_default_deny_an_injected_pod_reaches_what_it_has_to_and_nothing_else(
+    release: Release, home: Namespace, client: KubernetesClient, node: Node, backend: LineageBackend
+) -> None:
+    services, lineage = f"{release.helm.namespace}.svc", backend.url.removeprefix("http://")
+    needed = {f"{RELEASE}-gateway.{services}:5055", lineage}
+    others = {f"{RELEASE}-gateway.{services}:5056", f"{RELEASE}-webhook.{services}:443", "kubernetes.default.svc:443"}
+
+    with denied_by_default(client, release.pipelines), network_policies(node.cluster) as policies:
+        injected = standing_by(client, release.pipelines)
+        stranger = standing_by(client, home, **{INJECT_LABEL: "disabled"})
+        policies.wait_until_in_force()
+        reached = [open_from(node, one, sorted(needed | others)) for one in (injected, stranger)]
+        told = job(release.pipelines, {"containers": [emitting("app", "under-default-deny")]}, labels={})
+        ran = run_job(client, told)
+
+    assert injected["metadata"]["labels"][INJECTED_LABEL] == "true", "the API server reaches the webhook"
+    # The same places are there for others; only the gateway's door is for injected pods alone.
+    assert reached == [needed, {lineage} | others]
+    assert end_of(ran, SIDECAR)["exitCode"] == 0, log_of(client, ran, SIDECAR)
+    assert backend.event("under-default-deny")["eventType"] == "COMPLETE"
+    client.delete(injected)
+    client.delete(stranger)
 
 
 @pytest.mark.requirement("FP-23")
@@ -161,3 +221,56 @@ def _wait_for_no_more_than(before: set[str], node: Node) -> None:
     while left := everything(node.cluster.kubeconfig) - before:
         assert time.monotonic() < deadline, f"still there after {GONE_SECONDS:g} s: {sorted(left)}"
         time.sleep(_POLL_SECONDS)
+
+
+def _wait_for_sidecar(release: Release, client: KubernetesClient, node: Node, home: Namespace, image: str) -> None:
+    """Returns when pods of a namespace get a sidecar of this image."""
+    deadline = time.monotonic() + GONE_SECONDS
+    kubectl = [str(program("kubectl")), f"--kubeconfig={node.cluster.kubeconfig}"]
+    for replica in _replicas(release, client):
+        # The kubelet brings a changed ConfigMap into a pod when it next looks at it, which is within a minute or now.
+        metadata = replica["metadata"]
+        looked_at = f"floe.dev/e2e-looked-at={time.monotonic()}"
+        run(
+            [
+                *kubectl,
+                "annotate",
+                f"--namespace={metadata['namespace']}",
+                "pod",
+                metadata["name"],
+                looked_at,
+                "--overwrite",
+            ]
+        )
+    while (found := _sidecar_image(client.create(pod(home), dry_run=True))) != image:
+        assert time.monotonic() < deadline, f"pods get {found!r}, not {image!r}, after {GONE_SECONDS:g} s"
+        time.sleep(_POLL_SECONDS)
+
+
+def _wait_until_noticed(release: Release, client: KubernetesClient) -> None:
+    """Returns when every replica knows that the sidecar does not start."""
+    deadline = time.monotonic() + NOTICED_SECONDS
+    while any(_get(replica, "/readyz").json()["sidecar"]["starts"] for replica in _replicas(release, client)):
+        assert time.monotonic() < deadline, f"not noticed within {NOTICED_SECONDS:g} s"
+        time.sleep(_POLL_SECONDS)
+
+
+def _events(node: Node, release: Release, name: str) -> list[str]:
+    """The reasons of the Events on an object of the release's namespace."""
+    kubectl = [str(program("kubectl")), f"--kubeconfig={node.cluster.kubeconfig}", "get", "events"]
+    of = [f"--namespace={release.helm.namespace}", f"--field-selector=involvedObject.name={name}"]
+    return run([*kubectl, *of, "--output=jsonpath={.items[*].reason}"]).split()
+
+
+def _sidecar_image(injected: Manifest) -> str | None:
+    containers = {one["name"]: one["image"] for one in injected["spec"].get("initContainers", [])}
+    return containers.get(SIDECAR)
+
+
+def _replicas(release: Release, client: KubernetesClient) -> list[Manifest]:
+    """The webhook's pods."""
+    return client.pods(release.helm.namespace, label="app.kubernetes.io/component=webhook")
+
+
+def _get(replica: Manifest, path: str) -> httpx.Response:
+    return httpx.get(f"http://{replica['status']['podIP']}:8080{path}", trust_env=False, timeout=10.0)

@@ -24,6 +24,7 @@ _COLLECTIONS = {
     ("v1", "Secret"): "/api/v1/namespaces/{namespace}/secrets",
     ("v1", "LimitRange"): "/api/v1/namespaces/{namespace}/limitranges",
     ("v1", "ResourceQuota"): "/api/v1/namespaces/{namespace}/resourcequotas",
+    ("networking.k8s.io/v1", "NetworkPolicy"): "/apis/networking.k8s.io/v1/namespaces/{namespace}/networkpolicies",
     ("apps/v1", "Deployment"): "/apis/apps/v1/namespaces/{namespace}/deployments",
     ("apps/v1", "StatefulSet"): "/apis/apps/v1/namespaces/{namespace}/statefulsets",
     ("batch/v1", "Job"): "/apis/batch/v1/namespaces/{namespace}/jobs",
@@ -121,6 +122,12 @@ class KubernetesClient:
         collection = "/api/v1/pods" if namespace is None else _collection("v1", "Pod", namespace)
         found: list[Manifest] = self._answer(self._http.get(collection, params={"labelSelector": label}))["items"]
         return [{"apiVersion": "v1", "kind": "Pod"} | pod for pod in found]  # in a list only the list says it
+
+    def every(self, api_version: str, kind: str) -> list[Manifest]:
+        """The objects of a kind in all namespaces."""
+        collection = _COLLECTIONS[api_version, kind].replace("/namespaces/{namespace}", "")
+        found: list[Manifest] = self._answer(self._http.get(collection))["items"]
+        return found
 
     def log(self, pod: Manifest, container: str) -> str:
         """What a container has written so far.
