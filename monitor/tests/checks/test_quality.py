@@ -15,7 +15,7 @@ from floe_core.plugin_interfaces.quality import (
 )
 from floe_monitor.checks.model import CheckStatus, Outcome, Rules, Verdict
 from floe_monitor.checks.quality import SCORE, QualityCheckOfContract, QualityFacts
-from floe_monitor.contracts.model import QualityRule
+from floe_monitor.contracts.model import ContractTable, QualityRule, TableLocation
 from floe_monitor.service.memory import Memory
 from monitor.tests.builders import HOUR, NOW, ORDERS, quality_contract
 
@@ -158,3 +158,17 @@ def test_it_is_made_for_contracts_with_rules_as_often_as_the_platform_says() -> 
     assert check.is_promised(quality_contract(rule()))
     assert not check.is_promised(quality_contract())
     assert check.interval(CheckIntervals(quality_minutes=7)).total_seconds() == 420
+
+
+def test_a_table_that_was_not_counted_leaves_its_rules_and_the_score_unknown_and_others_judged() -> None:
+    returns = ContractTable("returns", TableLocation("returns"))
+    other = QualityRule(returns, QualityCheck(name="returns: rowCount", type="rowCount"), ViolationSeverity.ERROR)
+    facts = QualityFacts({RULE: result()}, score(20.0), uncounted={"returns": "too slow"})
+    verdict = QualityCheckOfContract().judge(quality_contract(rule(), other), facts, Rules())
+    states = {outcome.element: (outcome.status, outcome.reason) for outcome in verdict.outcomes}
+    assert states == {
+        RULE: (CheckStatus.FAIL, ""),
+        "returns: rowCount": (CheckStatus.UNKNOWN, "too slow"),
+        SCORE: (CheckStatus.UNKNOWN, "It is of all rules, and of these tables none was counted: returns."),
+    }
+    assert verdict.details["quality_score"] is None

@@ -2,12 +2,14 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
 
 from floe_core.errors import ConnectionError  # noqa: A004 - the interfaces' name
 from floe_core.manifest.models import PluginChoice
+from floe_core.plugin_interfaces.compute import ComputeConfig
 from floe_core.plugin_interfaces.metadata import PluginKind
 from floe_core.plugin_interfaces.quality import QualityPlugin
 from floe_core.plugin_interfaces.registry import PluginRegistry
@@ -98,3 +100,20 @@ async def test_a_source_that_is_gone_tells_nothing_about_quality() -> None:
 
     with pytest.raises(ConnectionError):
         await observe_quality(contract(), replace(told_source(ToldCompute(rows=gone)), quality=odcs()))
+
+
+@pytest.mark.requirement("FR-022")
+async def test_a_table_that_does_not_answer_costs_its_own_rules_only(warehouse: Source) -> None:
+    compute = warehouse.compute
+    assert compute is not None
+    fetch = compute.fetch_rows
+
+    def cut_off_for_orders(config: ComputeConfig, sql: str, timeout_seconds: float) -> list[tuple[Any, ...]]:
+        if "orders" in sql:
+            raise ConnectionError("cut off")
+        return fetch(config, sql, timeout_seconds)
+
+    compute.fetch_rows = cut_off_for_orders  # type: ignore[method-assign]  # this one object only
+    facts = await observe_quality(contract(), warehouse)
+    assert list(facts.results) == ["returns: rowCount"]
+    assert facts.uncounted == {"orders": "cut off"}

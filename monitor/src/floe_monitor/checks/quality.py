@@ -6,6 +6,7 @@
 | does not hold, severity info or warning     | pass    | of that severity                                      |
 | does not hold, heavier or without severity  | fail    | error, critical above the count                       |
 | could not be counted                        | error   | none; the reason says what to change                  |
+| its table did not answer, others did        | unknown | none                                                  |
 | no quality plugin in the manifest           | skipped | none (FR-018)                                         |
 
 The score is the quality plugin's (`QualityPlugin.calculate_quality_score`). Below `min_score` the whole contract fails,
@@ -14,7 +15,7 @@ told of it before has not recovered.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, ClassVar
 
@@ -36,11 +37,13 @@ class QualityFacts:
         results: One per rule, by the rule's name.
         score: Over the results.
         skipped: Why nothing was counted; then the rest means nothing.
+        uncounted: By table, why its rules were not counted although those of others were.
     """
 
     results: Mapping[str, QualityCheckResult]
     score: QualityScore
     skipped: str = ""
+    uncounted: Mapping[str, str] = field(default_factory=dict)
 
 
 class QualityCheckOfContract(Check[QualityFacts]):
@@ -52,6 +55,10 @@ class QualityCheckOfContract(Check[QualityFacts]):
         """Whether the contract has rules that can be checked."""
         return bool(contract.quality)
 
+    def promises(self, contract: Contract, element: str | None) -> bool:
+        """Whether it is one of the rules, or the score of any."""
+        return self.is_promised(contract) and element in {SCORE, *(rule.element for rule in contract.quality)}
+
     def interval(self, intervals: CheckIntervals) -> timedelta:
         """`quality_minutes`."""
         return timedelta(minutes=intervals.quality_minutes)
@@ -60,9 +67,14 @@ class QualityCheckOfContract(Check[QualityFacts]):
         """One outcome per rule, and one of the score."""
         if facts.skipped:
             return Verdict((Outcome(CheckStatus.SKIPPED, reason=facts.skipped),))
-        outcomes = [_judge(rule, facts.results.get(rule.element), rules) for rule in contract.quality]
+        outcomes = [
+            Outcome(CheckStatus.UNKNOWN, rule.element, reason=facts.uncounted[rule.table.name])
+            if rule.table.name in facts.uncounted
+            else _judge(rule, facts.results.get(rule.element), rules)
+            for rule in contract.quality
+        ]
         told = any(finding.severity.rank >= ViolationSeverity.ERROR.rank for finding in _findings(outcomes))
-        return Verdict((*outcomes, _of_score(facts.score, rules, told=told)), details=_details(facts))
+        return Verdict((*outcomes, _of_score(facts, rules, told=told)), details=_details(facts))
 
 
 def _judge(rule: QualityRule, result: QualityCheckResult | None, rules: Rules) -> Outcome:
@@ -93,8 +105,11 @@ def _findings(outcomes: list[Outcome]) -> list[Finding]:
     return [outcome.finding for outcome in outcomes if outcome.finding is not None]
 
 
-def _of_score(score: QualityScore, rules: Rules, *, told: bool) -> Outcome:
-    least = QualityConfig().min_score
+def _of_score(facts: QualityFacts, rules: Rules, *, told: bool) -> Outcome:
+    score, least = facts.score, QualityConfig().min_score
+    if facts.uncounted:
+        reason = f"It is of all rules, and of these tables none was counted: {', '.join(sorted(facts.uncounted))}."
+        return Outcome(CheckStatus.UNKNOWN, SCORE, threshold=least, reason=reason)
     if score.overall is None:
         return Outcome(CheckStatus.UNKNOWN, SCORE, threshold=least, reason="No rule could be counted.")
     if score.overall >= least:
@@ -115,7 +130,7 @@ def _of_score(score: QualityScore, rules: Rules, *, told: bool) -> Outcome:
 
 def _details(facts: QualityFacts) -> dict[str, Any]:
     return {
-        "quality_score": facts.score.overall,
+        "quality_score": None if facts.uncounted else facts.score.overall,
         "dimensions": {dimension.value: score for dimension, score in facts.score.dimensions.items()},
         "rules": [_counted(result) for result in facts.results.values()],
     }

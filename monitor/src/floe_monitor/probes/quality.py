@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 import structlog
 
+from floe_core.errors import FloeError
 from floe_core.plugin_interfaces.quality import QualityCheckResult, QualityConfig, QualityPlugin, QualityScore
 from floe_core.plugin_interfaces.quality import QualitySuite as Suite
 from floe_monitor.checks.quality import QualityFacts
@@ -17,10 +18,10 @@ NO_PLUGIN = "The manifest names no quality plugin; set `plugins.quality`."
 
 
 async def observe_quality(contract: Contract, source: Source) -> QualityFacts:
-    """The counts of every rule and their score.
+    """The counts of every rule and their score; a table that cannot be counted costs its own rules only.
 
     Raises:
-        FloeError: The source cannot be reached, or did not answer in time.
+        FloeError: No table could be counted: the source cannot be reached, or did not answer in time.
     """
     plugin = source.quality
     reason = _why_not(plugin, source)
@@ -28,9 +29,22 @@ async def observe_quality(contract: Contract, source: Source) -> QualityFacts:
         _log.warning("quality.skipped", contract=str(contract.id), reason=reason)
         return QualityFacts({}, _NO_SCORE, skipped=reason)
     tables = {rule.table.name: rule.table for rule in contract.quality}
-    found = await asyncio.gather(*(_observe(contract, table, plugin, source) for table in tables.values()))
-    results = {result.check_name: result for part in found for result in part.values()}
-    return QualityFacts(results, plugin.calculate_quality_score(list(results.values()), QualityConfig()))
+    found = await asyncio.gather(
+        *(_observe(contract, table, plugin, source) for table in tables.values()), return_exceptions=True
+    )
+    counted: dict[str, QualityCheckResult] = {}
+    uncounted: dict[str, FloeError] = {}
+    for table, part in zip(tables, found, strict=True):
+        if isinstance(part, FloeError):
+            uncounted[table] = part
+        elif isinstance(part, BaseException):
+            raise part
+        else:
+            counted |= part
+    if uncounted and len(uncounted) == len(tables):
+        raise next(iter(uncounted.values()))
+    score = plugin.calculate_quality_score(list(counted.values()), QualityConfig())
+    return QualityFacts(counted, score, uncounted={table: error.what for table, error in uncounted.items()})
 
 
 def _why_not(plugin: QualityPlugin | None, source: Source) -> str:
