@@ -1,8 +1,8 @@
 """What happens to admissions when something around the webhook ends, pauses or is replaced.
 
 `python -m tests.benchmarks.disturbances` prints a table, by hand: each disturbance takes some seconds. It starts an API
-server of its own and two replicas of the webhook behind a switch of connections. A clock that jumps is the subject of
-the tests of `certs`, which bring their own clock.
+server of its own and two replicas of the webhook behind a switch of connections. The replicas' wall clock is their own
+(`tests.e2e.moved_clock`), so that it can jump.
 """
 
 import asyncio
@@ -12,13 +12,15 @@ import sys
 import tempfile
 from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
 
 import psutil
 
 from tests.benchmarks.report import Table
 from tests.e2e.cluster.control_plane import Cluster, cluster
+from tests.e2e.moved_clock import MovedClock, moved_clock
 from tests.e2e.webhook_load import Load, in_force, replicas, under
 from tests.e2e.webhook_release import release as made_release
 from tests.e2e.webhook_release import two_namespaces
@@ -43,6 +45,7 @@ class Scene:
     running: list[Program]
     start: Callable[[str], Awaitable[Program]]
     stack: ExitStack
+    clock: MovedClock
     started: int = 0
 
     async def another(self) -> Program:
@@ -101,7 +104,16 @@ async def api_server_restarted(scene: Scene) -> None:
     scene.stack.callback(process.terminate)
 
 
-DISTURBANCES = (nothing, rolling_update, replica_killed, etcd_paused, api_server_paused, api_server_restarted)
+async def clock_jumps(scene: Scene) -> None:
+    """Back by three hours, ahead by twenty, and right again; for every replica."""
+    for hours in (-3, 20, 0):
+        scene.clock.move(timedelta(hours=hours))
+        await asyncio.sleep(PAUSE_SECONDS)
+
+
+DISTURBANCES = (
+    nothing, rolling_update, replica_killed, etcd_paused, api_server_paused, api_server_restarted, clock_jumps
+)  # fmt: skip
 
 
 async def measure() -> Table:
@@ -114,14 +126,16 @@ async def _measured(api_server: Cluster, folder: Path, stack: ExitStack) -> Tabl
     run, home, sales = two_namespaces(api_server)
     account = folder / "serviceaccount"
     account.mkdir()
-    async with switch() as entrance, made_release(api_server, home.name, run, entrance.port, account) as release:
+    async with switch() as entrance, made_release(api_server, home.name, run, entrance.port, account) as made:
+        clock = moved_clock(folder)
+        release = replace(made, environment={**made.environment, **clock.environment})
         load = Load(release, sales)
         async with replicas(load, folder, *QUICK_LOOKS) as start:
             running = list(await asyncio.gather(start("first"), start("second")))
             entrance.replicas = list(running)
             await until(lambda: len(entrance.ready) == len(running), "ready")
             await in_force(load)
-            scene = Scene(entrance, running, start, stack)
+            scene = Scene(entrance, running, start, stack, clock)
             rows = [await _row(Load(release, sales), disturb, scene) for disturb in DISTURBANCES]
     return Table(
         "Admissions while something else happens",

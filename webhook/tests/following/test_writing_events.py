@@ -1,6 +1,6 @@
 """Events against an API server: made, counted further, resolved to the workload, refused, and never waited for."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -192,6 +192,25 @@ async def test_an_event_that_fails_unexpectedly_is_given_up_and_holds_up_no_othe
 
         assert [found["reason"] for found in server.events] == ["HostNetwork"]
         assert noted.lost == {Unwritten.FAILED: 1}
+
+
+@pytest.mark.parametrize("hours", [-3, 20])
+async def test_a_clock_that_jumps_changes_no_limit_and_no_count(hours: int) -> None:
+    async with cluster() as (server, api):
+        noted, clock, now = Noted(), Clock(), [NOW]
+        writer = Events(api, "floe-webhook-0", noted, Limits(), clock, lambda: now[0])
+        writer.announce(told())
+        await writer.write()
+        now[0] += timedelta(hours=hours)
+        writer.announce(told())
+        writer.announce(told(reason="Windows"))
+        clock.seconds = Limits().repeat_seconds - 1
+        await writer.write()
+        assert [(found["reason"], found["count"]) for found in server.events] == [("HostNetwork", 1), ("Windows", 1)]
+        clock.seconds += 1
+        await writer.write()
+        assert [(found["reason"], found["count"]) for found in server.events] == [("HostNetwork", 2), ("Windows", 1)]
+        assert noted.lost == {}
 
 
 async def test_more_than_the_limit_is_counted() -> None:
