@@ -1,6 +1,7 @@
 """The chart's alerts, judged by promtool: each fires when it should, and not when things are as they should be."""
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -127,6 +128,13 @@ def test_promtool_takes_every_rule(rules: list[Manifest], tmp_path: Path) -> Non
 
 def test_every_alert_is_shown_to_fire(alerts: dict[str, dict[str, Any]]) -> None:
     assert set(alerts) == set(CASES)
+
+
+def test_every_alert_is_explained() -> None:
+    text = (CHART.parents[1] / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
+    section = text.split("\n## Alerts\n")[1].split("\n## ")[0]
+
+    assert set(re.findall(r"^\| `(\w+)` \| ", section, re.MULTILINE)) == set(CASES)
 
 
 @pytest.mark.parametrize("name", CASES)
