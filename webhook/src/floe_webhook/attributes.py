@@ -53,6 +53,7 @@ class Identity:
         namespace: The Kubernetes namespace, or a reference to the helper that knows it.
         version: service.version that annotations or labels give; None leaves it to the image.
         instance: service.instance.id that an annotation gives.
+        owner: The workload; None for a pod that nobody owns.
     """
 
     attributes: Mapping[str, str]
@@ -61,6 +62,7 @@ class Identity:
     namespace: str
     version: str | None
     instance: str | None
+    owner: Owner | None = None
 
 
 def reference(helper: str) -> str:
@@ -119,6 +121,7 @@ def identity_of(
         namespace=namespace or reference(NAMESPACE),
         version=encode(version) if version else None,
         instance=encode(instance) if instance else None,
+        owner=owner,
     )
 
 

@@ -204,15 +204,31 @@ class SidecarReport:
 
 def sidecar_report(pod: Document) -> SidecarReport | None:
     """The sidecar's termination message; None if it has not ended, was killed, or said nothing that can be read."""
+    told = next(_messages_of_sidecar(pod), {})
+    # One that was killed has said no more than when its pod's run was begun.
+    return SidecarReport(*(_count(told, name) for name in _REPORTED)) if _REPORTED[0] in told else None
+
+
+def run_begun_at(pod: Document) -> datetime | None:
+    """When the pod's own run was begun by its sidecar, which may have been killed since; None if it was not.
+
+    The sidecar says so as soon as START is durable, in its termination message, and again after each restart.
+    """
+    times = (_time(pods.text(told, "pod_run_started_at")) for told in _messages_of_sidecar(pod))
+    return next((time for time in times if time is not None), None)
+
+
+def _messages_of_sidecar(pod: Document) -> Iterator[Document]:
+    """What the sidecar said last, and before its last restart."""
     for status in pods.entries(pods.mapping(pod, "status"), "initContainerStatuses"):
         if pods.text(status, "name") != pods.SIDECAR_NAME:
             continue
-        try:
-            told = orjson.loads(pods.text(status, "state", "terminated", "message"))
-        except orjson.JSONDecodeError:
-            return None
-        return SidecarReport(*(_count(told, name) for name in _REPORTED)) if isinstance(told, dict) else None
-    return None
+        for kept in ("state", "lastState"):
+            try:
+                told = orjson.loads(pods.text(status, kept, "terminated", "message"))
+            except orjson.JSONDecodeError:
+                told = None
+            yield told if isinstance(told, dict) else {}
 
 
 def has_sidecar(pod: Document) -> bool:

@@ -23,7 +23,8 @@ from floe_webhook.profile import Profile, SidecarProfile
 from floe_webhook.reasons import Reason
 from floe_webhook.record import record_text
 from floe_webhook.selection import select
-from floe_webhook.sidecar_container import sidecar_container, volumes
+from floe_webhook.sidecar_container import named, sidecar_container, volumes
+from floe_webhook.sidecar_enrichment import pod_names
 from floe_webhook.surroundings import KnownKeys, KnownSecrets
 from floe_webhook.targets import LineageTarget, TelemetryTarget, local_lineage
 
@@ -53,6 +54,8 @@ def build(facts: Facts, profile: Profile) -> Plan:
     reasons += [reason for one in planned for reason in one.environment.reasons]
     if facts.surroundings.secrets:
         reasons += _missing(_credentials(planned, sidecar), facts.surroundings.secrets)
+    if sidecar is not None and container is not None:
+        container = named(container, sidecar, pod_names(pod, shared.identity, names, planned, sidecar.enrichment))
     final = Decision(decision.outcome, tuple(dict.fromkeys(reasons)))
     plan = Plan(pod, final, asked, planned, container, volumes(sidecar) if sidecar else (), pull_secrets)
     record = record_text(plan, profile.identity)

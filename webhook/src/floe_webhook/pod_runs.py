@@ -2,11 +2,13 @@
 
 | who                   | sends                                                                                     |
 |-----------------------|-------------------------------------------------------------------------------------------|
-| the sidecar           | what the application says, and ABORT for runs that the application left open              |
+| the sidecar           | START of the pod's own run when it starts, what the application says, ABORT for open runs  |
 | the webhook's leader  | START and end of the pod's own run, once the pod has ended, also if its sidecar was killed |
 
-A run is the pod: its id is the pod's UID, which the webhook gave the application as its parent, its job is the one that
-stands there (`OPENLINEAGE_CONTEXT`). A container that was restarted has runs of its own below it, one for each attempt
+Both say START at the same time: the sidecar writes it into its termination message before anything can kill it.
+
+A run is the pod: its id is the pod's UID, its job is the one that the webhook told the sidecar, or the application as
+its parent (`OPENLINEAGE_CONTEXT`). A container that was restarted has runs of its own below it, one for each attempt
 that the pod's status still knows: the last one and the one before. Their ids follow from the pod's UID, the container
 and the attempt.
 
@@ -16,15 +18,16 @@ the same event. No value of the application's travels: termination messages of i
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid5
 
 import orjson
 
+from floe_sidecar.settings import Variable as SidecarVariable
 from floe_webhook import pod as pods
-from floe_webhook.endings import End, Ending, attempts_of, ending_of
+from floe_webhook.endings import End, Ending, attempts_of, ending_of, run_begun_at
 from floe_webhook.owners import workload_of
 from floe_webhook.pod import Document
 from floe_webhook.record import record_of
@@ -70,7 +73,7 @@ def events_of(pod: Document) -> tuple[bytes, ...]:
     job, uid = job_of(pod), _uuid(pods.text(pod, "metadata", "uid"))
     if job is None or uid is None:
         return ()
-    start, end = _events(pod, _Run(uid, job, ending_of(pod)))
+    start, end = _events(pod, _Run(uid, job, _from_its_start(ending_of(pod), run_begun_at(pod))))
     parent = {
         **_facet(_PARENT_FACET),
         "run": {"runId": str(uid)},
@@ -83,6 +86,13 @@ def events_of(pod: Document) -> tuple[bytes, ...]:
     return (start, *attempts, end)
 
 
+def _from_its_start(ending: Ending, begun_at: datetime | None) -> Ending:
+    """The ending of a run that its sidecar has begun; no end lies before its START, whatever a clock says."""
+    if begun_at is None:
+        return ending
+    return replace(ending, started_at=begun_at, finished_at=max(begun_at, ending.finished_at))
+
+
 def attempt_id(pod_uid: UUID, container: str, attempt: int) -> UUID:
     """The run id of a container's attempt; the first one is 0."""
     return uuid5(pod_uid, f"{container}/{attempt}")
@@ -91,8 +101,11 @@ def attempt_id(pod_uid: UUID, container: str, attempt: int) -> UUID:
 def job_of(pod: Document) -> JobName | None:
     """The job that the webhook named as the parent of what runs in the pod; None if it named none.
 
-    Where the user names a parent, ours stayed out; then the workload's name and our namespace stand for it.
+    What the sidecar was told comes first: it has begun the run under that name. Where there is none and the user names
+    a parent, ours stayed out; then the workload's name and our namespace stand for it.
     """
+    if (told := _job_of_sidecar(pod)) is not None:
+        return told
     written = _written(pod)
     fallback = None
     for _, name, container in pods.containers(pod, "containers"):
@@ -104,6 +117,15 @@ def job_of(pod: Document) -> JobName | None:
         if _NAMESPACE in written.get(name, ()) and fallback is None:
             fallback = _job(environment.get(_NAMESPACE, ""), own_name)
     return fallback
+
+
+def _job_of_sidecar(pod: Document) -> JobName | None:
+    for _, name, container in pods.containers(pod, "initContainers"):
+        if name == pods.SIDECAR_NAME:
+            environment = _environment(pod, container)
+            names = (SidecarVariable.JOB_NAMESPACE, SidecarVariable.JOB_NAME)
+            return _job(*(environment.get(name, "") for name in names))
+    return None
 
 
 def _events(pod: Document, run: _Run) -> tuple[bytes, bytes]:

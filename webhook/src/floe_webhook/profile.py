@@ -10,6 +10,7 @@ from typing import Any
 
 from floe_core.credentials import SecretKey
 from floe_core.errors import ConfigurationError, plugin_boundary
+from floe_core.manifest.enrichment import Enrichment
 from floe_core.manifest.models import Manifest, PluginChoice, TelemetryRoute
 from floe_core.namespaces import NamespaceParts
 from floe_core.plugin_interfaces.lineage import LineageBackendPlugin
@@ -19,6 +20,7 @@ from floe_webhook.decision import EXCLUDED_NAMESPACES, Rules
 from floe_webhook.ports import Ports
 from floe_webhook.relayed_telemetry import RelayedTelemetry, relayed_telemetry
 from floe_webhook.selection import Selection, selection_of
+from floe_webhook.sidecar_enrichment import enrichment_delivery
 from floe_webhook.sidecar_reaching import sidecar_reaching
 from floe_webhook.targets import (
     LineageTarget,
@@ -46,6 +48,7 @@ class SidecarProfile:
         user: Its user and group; None leaves both to the image and the platform.
         spool_size: Kubernetes quantity of the spool's volume.
         shutdown_seconds: Longest flush at the pod's end.
+        begins_runs: Whether it sends START of its pod's own run: only where the leader ends it.
     """
 
     image: str
@@ -60,6 +63,8 @@ class SidecarProfile:
     log_level: str
     redaction: bool
     delivery: SidecarDelivery
+    enrichment: Enrichment
+    begins_runs: bool
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -106,8 +111,16 @@ def compile_profile(
     telemetry: TelemetryBackendPlugin | None,
     lineage: LineageBackendPlugin | None,
     release_namespace: str | None = None,
+    ends_pod_runs: bool = True,
 ) -> Profile:
     """The profile of a manifest and of the plugins that it names.
+
+    Args:
+        manifest: The platform's.
+        telemetry: Its telemetry backend's plugin.
+        lineage: Its lineage backend's plugin.
+        release_namespace: Floe's own namespace.
+        ends_pod_runs: Whether the webhook's leader follows ended pods.
 
     Raises:
         PluginExecutionError: A plugin fails.
@@ -131,7 +144,7 @@ def compile_profile(
     if delivery is not None and relayed is not None:
         delivery = delivery.and_also(relayed.delivery)
     if delivery is not None:
-        delivery = delivery.and_also(sidecar_reaching(injection))
+        delivery = delivery.and_also(sidecar_reaching(injection)).and_also(enrichment_delivery(injection.enrichment))
     return Profile(
         identity=_identity(manifest),
         rules=Rules(
@@ -142,7 +155,7 @@ def compile_profile(
             ports=ports,
             allowance=allowance_of(injection.overrides),
         ),
-        sidecar=_sidecar(manifest, ports, delivery) if delivery else None,
+        sidecar=_sidecar(manifest, ports, delivery, ends_pod_runs=ends_pod_runs) if delivery else None,
         lineage_with_sidecar=local_lineage(ports.application) if delivery else None,
         telemetry_with_sidecar=relayed.target(ports.application) if relayed else telemetry_alone,
         telemetry_without_sidecar=telemetry_alone,
@@ -227,8 +240,8 @@ def _namespace_template(manifest: Manifest, plugin: LineageBackendPlugin | None)
         return plugin.get_namespace_strategy().template
 
 
-def _sidecar(manifest: Manifest, ports: Ports, delivery: SidecarDelivery) -> SidecarProfile:
-    sidecar = manifest.injection.sidecar
+def _sidecar(manifest: Manifest, ports: Ports, delivery: SidecarDelivery, *, ends_pod_runs: bool) -> SidecarProfile:
+    sidecar, enrichment = manifest.injection.sidecar, manifest.injection.enrichment
     return SidecarProfile(
         image=sidecar.image,
         image_pull_policy=sidecar.image_pull_policy,
@@ -242,6 +255,9 @@ def _sidecar(manifest: Manifest, ports: Ports, delivery: SidecarDelivery) -> Sid
         log_level=sidecar.log_level.upper(),
         redaction=manifest.injection.redaction.enabled,
         delivery=delivery,
+        enrichment=enrichment,
+        # The leader sends the end through the gateway.
+        begins_runs=enrichment.pod_run and ends_pod_runs and manifest.injection.gateway.url is not None,
     )
 
 

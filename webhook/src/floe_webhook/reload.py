@@ -24,7 +24,7 @@ POLL_SECONDS = 1.0
 _log = structlog.get_logger(__name__)
 
 
-def read_profile(manifest_file: Path, release_namespace: str | None = None) -> Profile:
+def read_profile(manifest_file: Path, release_namespace: str | None = None, *, ends_pod_runs: bool = True) -> Profile:
     """The profile of a manifest file and of the plugins that are installed.
 
     Raises:
@@ -38,6 +38,7 @@ def read_profile(manifest_file: Path, release_namespace: str | None = None) -> P
         telemetry=registry.create(PluginKind.TELEMETRY_BACKEND, telemetry) if telemetry else None,
         lineage=registry.create(PluginKind.LINEAGE_BACKEND, lineage) if lineage else None,
         release_namespace=release_namespace,
+        ends_pod_runs=ends_pod_runs,
     )
 
 

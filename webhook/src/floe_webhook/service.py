@@ -29,6 +29,7 @@ from floe_webhook.cluster.api import KubernetesApi, in_cluster
 from floe_webhook.cluster.ownership import OwnedCreation
 from floe_webhook.connections import Listener, reachable
 from floe_webhook.failures import reason_of
+from floe_webhook.following import Follow
 from floe_webhook.leading import Duty, ended, keep_running, lead
 from floe_webhook.metrics import Metrics
 from floe_webhook.reload import CurrentProfile, follow, read_profile
@@ -47,7 +48,8 @@ async def serve(arguments: Arguments) -> None:
     """
     stopped = _stop_signals()
     metrics = Metrics()
-    read = partial(read_profile, release_namespace=arguments.release_namespace)
+    ends_pod_runs = Follow.ENDED_PODS in arguments.follow_settings().enabled
+    read = partial(read_profile, release_namespace=arguments.release_namespace, ends_pod_runs=ends_pod_runs)
     profile = CurrentProfile.start(arguments.manifest, metrics, read)
     admissions, health = Listener(metrics.connections_cut), Listener(metrics.connections_cut)
     async with contextlib.AsyncExitStack() as parts:

@@ -12,6 +12,8 @@ from fractions import Fraction
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+import orjson
+
 from floe_core.credentials import SecretKey
 from floe_sidecar.settings import PROTOCOL, PROTOCOL_VARIABLE
 from floe_sidecar.settings import Variable as SidecarVariable
@@ -23,6 +25,7 @@ from floe_webhook.pod_resources import has_resources_of_its_own
 from floe_webhook.ports import Ports
 from floe_webhook.profile import SidecarProfile
 from floe_webhook.quantities import quantity
+from floe_webhook.sidecar_enrichment import PodNames, pod_variables
 from floe_webhook.targets import CREDENTIALS_DIRECTORY
 
 SPOOL_DIRECTORY = "/var/run/floe/spool"
@@ -167,6 +170,19 @@ def _container(
         "terminationMessagePolicy": "File",
         "volumeMounts": mounts,
     }
+    return Addition(document)
+
+
+def named(container: Addition, sidecar: SidecarProfile, names: PodNames | None) -> Addition:
+    """The sidecar's container, told of its pod."""
+    return container if names is None else _named(container.text, sidecar, names)
+
+
+@lru_cache(maxsize=512)
+def _named(container: str, sidecar: SidecarProfile, names: PodNames) -> Addition:
+    document = orjson.loads(container)
+    told = pod_variables(names, sidecar.enrichment, begins_run=sidecar.begins_runs)
+    document["env"] += [variable.entry for variable in told]
     return Addition(document)
 
 

@@ -48,6 +48,19 @@ def ended(
     return document
 
 
+def unnamed(document: dict[str, Any]) -> dict[str, Any]:
+    """The same pod as it looks if it was told nothing of lineage."""
+    del document["metadata"]["annotations"]["floe.dev/injection"]
+    return by_an_older_webhook(document)
+
+
+def by_an_older_webhook(document: dict[str, Any]) -> dict[str, Any]:
+    """The same pod as a webhook made it that told sidecars nothing of their pods."""
+    (sidecar,) = document["spec"]["initContainers"]
+    sidecar["env"] = [entry for entry in sidecar["env"] if "_JOB_" not in entry["name"]]
+    return document
+
+
 def without_context(document: Document) -> Document:
     """The same pod as it looks if its user names the parent run."""
     containers = document["spec"]["containers"]

@@ -13,7 +13,7 @@ from floe_webhook.cluster.ended_pods import EndedPods, Unsent
 from floe_webhook.cluster.lineage_sender import Outcome
 from floe_webhook.endings import End
 from webhook.tests.following.cluster import cluster
-from webhook.tests.following.ended import ended, status_of, terminated
+from webhook.tests.following.ended import ended, status_of, terminated, unnamed
 from webhook.tests.following.noted import Noted, Receiver
 from webhook.tests.waiting import until
 
@@ -169,7 +169,7 @@ async def test_a_pod_without_a_jobs_name_is_counted() -> None:
     async with cluster() as (server, api):
         document = numbered(1, phase="Failed")
         document["status"]["containerStatuses"] = [status_of("app", terminated(1))]
-        del document["metadata"]["annotations"]["floe.dev/injection"]
+        unnamed(document)
         server.put_pod(document)
         noted, receiver = Noted(), Receiver()
         async with following(api, receiver, noted):

@@ -14,7 +14,16 @@ from floe_webhook.endings import SidecarReport, ending_of, sidecar_report
 from floe_webhook.pod_runs import attempt_id, events_of, job_of
 from webhook.tests import strategies
 from webhook.tests.builders import container, pod
-from webhook.tests.following.ended import FINISHED, STARTED, UID, ended, status_of, terminated
+from webhook.tests.following.ended import (
+    FINISHED,
+    STARTED,
+    UID,
+    by_an_older_webhook,
+    ended,
+    status_of,
+    terminated,
+    unnamed,
+)
 
 pytestmark = pytest.mark.requirement("HOUSE-5", "HOUSE-4")
 
@@ -184,7 +193,7 @@ def test_a_pod_whose_user_names_the_parent_is_filed_under_its_workload() -> None
     own = container(
         variables={"OPENLINEAGE_CONTEXT": '{"parent":{"run":{"runId":"x"},"job":{"namespace":"a","name":"b"}}}'}
     )
-    document = ended()
+    document = by_an_older_webhook(ended())
     told = job_of(document)
     document["spec"]["containers"][0]["env"] = [
         entry for entry in document["spec"]["containers"][0]["env"] if entry["name"] != "OPENLINEAGE_CONTEXT"
@@ -196,10 +205,7 @@ def test_a_pod_whose_user_names_the_parent_is_filed_under_its_workload() -> None
 
 
 def test_a_pod_that_was_told_nothing_of_lineage_has_no_run() -> None:
-    document = ended()
-    del document["metadata"]["annotations"]["floe.dev/injection"]
-
-    assert events_of(document) == ()
+    assert events_of(unnamed(ended())) == ()
 
 
 def test_a_pod_that_nothing_names_beforehand_is_filed_under_its_own_namespace() -> None:
@@ -217,7 +223,9 @@ def test_a_pod_that_nothing_names_beforehand_is_filed_under_its_own_namespace() 
             SidecarReport(7, 3, 2, 1, 1),
             id="a report",
         ),
-        pytest.param("{}", SidecarReport(0, 0, 0, 0, 0), id="a report without numbers"),
+        pytest.param('{"acked_events":0}', SidecarReport(0, 0, 0, 0, 0), id="a report of nothing"),
+        pytest.param('{"pod_run_started_at":"2026-11-21T10:00:01Z"}', None, id="it was killed before its report"),
+        pytest.param("{}", None, id="no report"),
         pytest.param("killed", None, id="no JSON"),
         pytest.param("[1]", None, id="another document"),
         pytest.param(None, None, id="nothing"),
@@ -225,6 +233,71 @@ def test_a_pod_that_nothing_names_beforehand_is_filed_under_its_own_namespace() 
 )
 def test_a_sidecars_last_words_are_read_if_they_can_be(message: str | None, report: SidecarReport | None) -> None:
     assert sidecar_report(ended(report=message)) == report
+
+
+@pytest.mark.requirement("RELAY-7", "RELAY-10")
+@pytest.mark.parametrize(
+    ("messages", "started_at"),
+    [
+        pytest.param(
+            {"state": {"pod_run_started_at": "2026-11-21T10:00:01Z", "acked_events": 1}},
+            "2026-11-21T10:00:01Z",
+            id="its report",
+        ),
+        pytest.param(
+            {"state": {"pod_run_started_at": "2026-11-21T10:00:01Z"}}, "2026-11-21T10:00:01Z", id="it was killed"
+        ),
+        pytest.param(
+            {"state": {}, "lastState": {"pod_run_started_at": "2026-11-21T10:00:01Z"}},
+            "2026-11-21T10:00:01Z",
+            id="it was killed again as soon as it was restarted",
+        ),
+        pytest.param({"state": {"acked_events": 1}}, STARTED, id="it has begun no run"),
+        pytest.param({"state": {"pod_run_started_at": "soon"}}, STARTED, id="it says no time"),
+        pytest.param({}, STARTED, id="it is not there"),
+    ],
+)
+def test_a_run_starts_when_its_sidecar_has_said_that_it_does(
+    messages: dict[str, dict[str, Any]], started_at: str
+) -> None:
+    sidecar = {"name": "floe-sidecar", "restartCount": 1} | {
+        kept: {"terminated": terminated(137) | {"message": json.dumps(message)}} for kept, message in messages.items()
+    }
+
+    start, end = (json.loads(event) for event in events_of(ended(status={"initContainerStatuses": [sidecar]})))
+
+    assert (start["eventTime"], end["eventTime"]) == (started_at, FINISHED)
+
+
+def test_no_end_lies_before_the_start_that_the_sidecar_said() -> None:
+    later = "2026-11-21T10:05:00Z"
+
+    start, end = (json.loads(event) for event in events_of(ended(report=json.dumps({"pod_run_started_at": later}))))
+
+    assert (start["eventTime"], end["eventTime"]) == (later, later)
+    assert end["run"]["facets"]["floe_pod"]["durationSeconds"] == 0.0
+
+
+@pytest.mark.requirement("RELAY-7")
+def test_a_pod_whose_application_never_started_has_an_end_too() -> None:
+    waiting = {"name": "app", "state": {"waiting": {"reason": "ImagePullBackOff"}}, "restartCount": 0}
+    sidecar = status_of("floe-sidecar", terminated(0) | {"message": '{"pod_run_started_at":"2026-11-21T10:00:01Z"}'})
+    status = {"containerStatuses": [waiting], "initContainerStatuses": [sidecar]}
+
+    start, end = (json.loads(event) for event in events_of(ended(phase="Failed", status=status)))
+
+    assert (start["eventType"], start["eventTime"]) == ("START", "2026-11-21T10:00:01Z")
+    assert end["eventType"] in {"FAIL", "ABORT"}
+
+
+@pytest.mark.parametrize(
+    "document", [pytest.param(ended(), id="told"), pytest.param(by_an_older_webhook(ended()), id="not told")]
+)
+def test_the_sidecar_and_the_application_are_told_the_same_job(document: dict[str, Any]) -> None:
+    job = job_of(document)
+
+    assert job is not None
+    assert (job.namespace, job.name) == ("single-tenant/load", "load")
 
 
 @pytest.mark.requirement("RELAY-8")

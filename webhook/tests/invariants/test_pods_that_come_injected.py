@@ -100,7 +100,12 @@ def test_what_others_add_to_the_sidecar_stays_where_the_pod_is_injected_again() 
     changed = with_limit_range_defaults(patched(pod()))
     changed["spec"]["containers"].append(container("proxy"))
     after = patched(changed)
-    assert after["spec"]["initContainers"] == changed["spec"]["initContainers"]
+    (before,), (sidecar,) = changed["spec"]["initContainers"], after["spec"]["initContainers"]
+    for variable in sidecar["env"]:
+        if variable["name"] == "FLOE_SIDECAR_POD_CONTAINERS":  # what it is told of them has to follow
+            variable["value"], _, new = variable["value"].rpartition(",")
+            assert new.startswith("proxy=")
+    assert sidecar == before
     assert {"OTEL_SERVICE_NAME"} <= {entry["name"] for entry in after["spec"]["containers"][1]["env"]}
 
 

@@ -38,7 +38,7 @@ def test_a_backends_address_is_split_as_the_client_joins_it(url: str, endpoint: 
 def test_the_sidecar_is_told_in_its_own_words_and_gets_its_key_as_a_file() -> None:
     found = injected(pod()).plan
     assert found.sidecar is not None
-    values = {entry["name"]: entry["value"] for entry in found.sidecar["env"]}
+    values = {entry["name"]: entry.get("value", "") for entry in found.sidecar["env"]}
     settings = Settings.from_environment(values)
     assert settings.lineage_url == "https://lineage.example"
     assert settings.lineage_endpoint == "base/api/v1/lineage"
@@ -58,7 +58,7 @@ def test_the_sidecar_is_told_of_the_gateway_and_gets_its_token_as_a_file_beside_
     platform = profile(injection={"gateway": {"url": "http://floe-gateway.floe:5055/ignored"}})
     found = injected(pod(), by=platform).plan
     assert found.sidecar is not None
-    settings = Settings.from_environment({entry["name"]: entry["value"] for entry in found.sidecar["env"]})
+    settings = Settings.from_environment({entry["name"]: entry.get("value", "") for entry in found.sidecar["env"]})
     assert settings.gateway_url == "http://floe-gateway.floe:5055"
     assert str(settings.gateway_token_file) == "/var/run/floe/credentials/gateway-token"
     assert str(settings.lineage_api_key_file) == "/var/run/floe/credentials/lineage-api-key"
@@ -209,7 +209,7 @@ def test_the_sidecar_ends_within_the_pods_grace_period(grace: int | None, second
     document = pod(terminationGracePeriodSeconds=grace)
     found = injected(document).plan.sidecar
     assert found is not None
-    values = {entry["name"]: entry["value"] for entry in found["env"]}
+    values = {entry["name"]: entry.get("value", "") for entry in found["env"]}
     assert values["FLOE_SIDECAR_SHUTDOWN_SECONDS"] == seconds
 
 

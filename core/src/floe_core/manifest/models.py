@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, Self, get_args
 from pydantic import Field, field_validator, model_validator
 
 from floe_core.errors import ConfigurationError
+from floe_core.manifest.enrichment import Enrichment
 from floe_core.manifest.relaying import BackendTls, Proxy, Redaction
 from floe_core.manifest.sections import (
     DNS_LABEL,
@@ -242,6 +243,7 @@ class Injection(Section):
     sidecar: Sidecar = Sidecar()
     containers: ContainerSelection = ContainerSelection()
     redaction: Redaction = Redaction()
+    enrichment: Enrichment = Enrichment()
     overrides: Overrides = Overrides()
     upgrade_injected: bool = Field(
         default=False,
