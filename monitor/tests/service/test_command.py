@@ -16,6 +16,8 @@ from pathlib import Path
 
 import psutil
 import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from floe_core.cli.main import run
 from monitor.tests.sources import make_orders
@@ -142,6 +144,20 @@ def test_what_is_wrong_is_told_with_exit_code_1(
         arguments += ["--database-url", "postgresql://floe@127.0.0.1:9/none"]
     assert run(["monitor", "run", *arguments]) == 1
     assert says in capsys.readouterr().err
+
+
+@pytest.mark.requirement("HOUSE-10")
+async def test_a_schema_that_is_too_new_is_told_with_exit_code_1(
+    manifest: Path, database: str, engine: AsyncEngine
+) -> None:
+    async with engine.begin() as connection:
+        await connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+        await connection.execute(text("COMMENT ON TABLE alembic_version IS 'readable from 9999'"))
+    options = ("--manifest", str(manifest), "--contracts", str(CONTRACTS), "--database-url", database)
+    with monitor(*options) as process:
+        _, seen = read_until(process, "Run the newer version again")
+        assert process.wait(20) == 1
+    assert "has brought the database to schema 9999" in seen
 
 
 def test_help_names_every_option(capsys: pytest.CaptureFixture[str]) -> None:
