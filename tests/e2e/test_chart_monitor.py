@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from floe_sidecar.settings import DEFAULT_HEALTH_PORT
 from tests.e2e.cluster.client import Manifest
 from tests.e2e.cluster.commands import CommandError
 from tests.e2e.helm import VALUES, Helm, Renderings
@@ -21,6 +22,8 @@ WITH_LINEAGE: dict[str, Any] = {
     "monitor": {"enabled": True, "database": {"secret": "floe-database"}},
     "manifest": LINEAGE,
 }
+
+WITHOUT_LINEAGE: dict[str, Any] = {"monitor": WITH_LINEAGE["monitor"], "networkPolicy": {"enabled": True}}
 
 
 @pytest.fixture(scope="module")
@@ -148,11 +151,20 @@ def test_the_gateway_takes_what_the_releases_own_pods_send(render: Renderings) -
 
 
 @pytest.mark.requirement("CC-3.3")
-def test_the_monitor_is_reached_at_its_health_port_alone(render: Renderings) -> None:
-    policy = _one(render(EVERYTHING), "NetworkPolicy")["spec"]
+@pytest.mark.parametrize(
+    ("values", "ports"),
+    [
+        pytest.param(EVERYTHING, ["health", DEFAULT_HEALTH_PORT], id="with a sidecar"),
+        pytest.param(WITHOUT_LINEAGE, ["health"], id="without one"),
+    ],
+)
+def test_the_monitor_is_reached_for_probes_and_scrapes_alone(
+    render: Renderings, values: Path | dict[str, Any], ports: list[str | int]
+) -> None:
+    policy = _one(render(values), "NetworkPolicy")["spec"]
 
     assert policy["policyTypes"] == ["Ingress"]
-    assert policy["ingress"] == [{"ports": [{"protocol": "TCP", "port": "health"}]}]
+    assert policy["ingress"] == [{"ports": [{"protocol": "TCP", "port": port} for port in ports]}]
 
 
 @pytest.mark.requirement("CC-1.4")
