@@ -115,6 +115,7 @@ class Metrics:
         self.dropped = Counter("events_dropped_total", "Events that are lost for good.", "reason")
         self.handed_over = Counter("events_handed_over_total", "Events that the gateway acknowledged at the end.")
         self.taken_over = Counter("events_taken_over_total", "Events that sidecars handed over to this gateway.")
+        self.adopted = Counter("events_adopted_total", "Events that dead pods had left on this pod's volume.")
         self.namespace_refused = Counter(
             "namespace_refused_total", "Events of a namespace whose share of the gateway is full.", "namespace"
         )

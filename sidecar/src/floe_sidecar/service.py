@@ -45,7 +45,8 @@ from floe_sidecar.pod_lineage import PodLineage
 from floe_sidecar.records import Record
 from floe_sidecar.runs import ENDS, OpenRun, abort
 from floe_sidecar.settings import Role, Settings, Variable
-from floe_sidecar.spool import Spool
+from floe_sidecar.spool import FILE_NAME, TELEMETRY_FILE_NAME, Spool
+from floe_sidecar.volumes import VolumeError, refuse_network, spool_folder
 from floe_sidecar.writer import Writer
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ class Sidecar:
     def __init__(self, settings: Settings) -> None:
         clock = asyncio.get_running_loop().time
         self.settings = settings
-        self.directory = settings.spool_directory or Path(tempfile.mkdtemp(prefix="floe-sidecar-"))
+        self.directory = _folder(settings)
         self.metrics = Metrics()
         is_gateway = settings.role is Role.GATEWAY
         share = settings.namespace_max_bytes if is_gateway else None
@@ -128,6 +129,7 @@ class Sidecar:
         await self.writer.start()
         if self.telemetry is not None:
             await self.telemetry.start()
+        await self._adopt()
         if self._pod is not None:
             await self._pod.begin()
         try:
@@ -149,6 +151,18 @@ class Sidecar:
             waiting_events=self.writer.level.events,
             backend=self.destination.name,
         )
+
+    async def _adopt(self) -> None:
+        """Takes over what dead pods left, before anything of this pod's can stand in front of it."""
+        settings = self.settings
+        if settings.spool_directory is None or not settings.spool_per_pod:
+            return
+        from floe_sidecar.adoption import adopt  # noqa: PLC0415 - few pods have a volume that outlives them
+
+        writers = {FILE_NAME: self.writer}
+        if self.telemetry is not None:
+            writers[TELEMETRY_FILE_NAME] = self.telemetry.writer
+        self.metrics.adopted.add((await adopt(settings.spool_directory, self.directory, writers)).events)
 
     async def stop(self) -> None:
         """Delivers what waits as far as the time allows, and closes; what is left stays in the spool and is told."""
@@ -272,11 +286,21 @@ async def serve(settings: Settings) -> None:
     await sidecar.stop()
 
 
+def _folder(settings: Settings) -> Path:
+    try:
+        return spool_folder(settings) or Path(tempfile.mkdtemp(prefix="floe-sidecar-"))
+    except VolumeError as error:
+        raise StartError(str(error)) from None
+
+
 def _lock(directory: Path) -> int | None:
     """Takes the folder for this process alone; one that cannot be locked now is used without."""
     try:
         directory.mkdir(parents=True, exist_ok=True)
+        refuse_network(directory)
         return lock(directory)
+    except VolumeError as error:
+        raise StartError(str(error)) from None
     except FolderInUseError:
         raise StartError(
             f"another sidecar uses the spool in {directory}; give each its own folder with {Variable.SPOOL_DIRECTORY}"

@@ -217,6 +217,22 @@ class Spool:
         self._connection.executemany("DELETE FROM dead_letters WHERE sequence = ?", [(number,) for number in sequences])
         self._count_dead_letters()
 
+    def take_over(self, letters: Sequence[Sequence[object]], begun: Sequence[tuple[str, runs.Begins]]) -> int:
+        """Adds another spool's dead letters, rows without their sequence, and its open runs; says how many were new."""
+        before = self.dead_letters
+        with self.room_for_settling(), self.transaction():
+            for letter in letters:
+                # Taken over already by a process that was killed before it could take them away there.
+                self._connection.execute(
+                    "INSERT INTO dead_letters SELECT ?, ?, ?, ?, ?, ?, ?, ?, ? WHERE NOT EXISTS "
+                    "(SELECT 1 FROM dead_letters WHERE digest = ? AND died_at = ?)",
+                    (self._next, *letter, letter[3], letter[4]),
+                )
+                self._next += 1
+            self._runs.follow(self._connection, begun)
+            self._count_dead_letters()
+        return self.dead_letters - before
+
     def end_runs(self) -> list[runs.OpenRun]:
         """The open runs; each keeps the moment of the first time that this was asked."""
         with self.room_for_settling(), self.transaction():

@@ -19,6 +19,7 @@ GOOD = {
     Variable.HEALTH_HOST: ("::", "::"),
     Variable.SPOOL_DIRECTORY: ("/spool", Path("/spool")),
     Variable.SPOOL_MAX_BYTES: ("64Mi", 64 * 1024 * 1024),
+    Variable.SPOOL_PER_POD: ("true", True),
     Variable.LINEAGE_URL: ("https://acme.example/base/", "https://acme.example/base/"),
     Variable.LINEAGE_ENDPOINT: ("/events", "/events"),
     Variable.LINEAGE_BATCH_ENDPOINT: ("api/v1/lineage/batch", "api/v1/lineage/batch"),

@@ -59,6 +59,12 @@ class Settings:
     Its write-ahead log takes up to an eighth more, at most 32 MiB, and one group of events.
     """
 
+    spool_per_pod: bool = False
+    """Whether the spool is a folder in that one, called by the pod's UID (`true` or `false`). Default false.
+
+    For a volume that outlives pods: what dead pods left in theirs is taken over.
+    """
+
     lineage_url: str = ""
     """Origin of the backend, with a base path if it has one. Default: none, events go to standard output as lines."""
 

@@ -208,6 +208,7 @@ PARSERS: Mapping[Variable, Callable[[Variable, str], object]] = {
     Variable.HEALTH_HOST: _address,
     Variable.SPOOL_DIRECTORY: _path,
     Variable.SPOOL_MAX_BYTES: _bytes(64 * KIBIBYTE),
+    Variable.SPOOL_PER_POD: _switch,
     Variable.LINEAGE_URL: _origin,
     Variable.LINEAGE_ENDPOINT: _endpoint,
     Variable.LINEAGE_BATCH_ENDPOINT: _endpoint,
