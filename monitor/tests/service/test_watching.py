@@ -390,8 +390,10 @@ async def test_contracts_come_change_and_go_without_a_restart(
         write("one", "PT1M")
         await until(lambda: registered("one", "two"))
         await until(lambda: len(states("one")) > seen + 2)
-    assert [kind for _, kind, _ in running.inbox.told] == ["opened"]
-    assert len(await rows(engine, EpisodeRow)) == 1
+        await until(lambda: len(running.inbox.told) == 3)
+    assert [kind for _, kind, _ in running.inbox.told] == ["opened", "resolved", "opened"]
+    ended, _ = sorted(await rows(engine, EpisodeRow), key=lambda episode: episode["opened_at"])
+    assert ended["closed_reason"] == "The contract is not watched any more."
 
 
 async def _problems(running: Running, count: int) -> bool:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from typing import Final
 from uuid import UUID, uuid5
 
 from floe_core.plugin_interfaces.alert_channel import AlertKind, ContractViolationEvent, ViolationType
@@ -9,6 +10,8 @@ from floe_monitor.alerts.episodes import Step
 from floe_monitor.alerts.routing import Delivery
 from floe_monitor.contracts.model import Contract
 from floe_monitor.store.records import Alert
+
+LAST_POSITION: Final = 10
 
 
 def alerts_for(
@@ -35,7 +38,7 @@ def alerts_for(
 
 def _position(step: Step) -> int:
     """An opening and escalations by their severity, the end last."""
-    return 10 if step.told is AlertKind.RESOLVED else step.episode.severity.rank
+    return LAST_POSITION if step.told is AlertKind.RESOLVED else step.episode.severity.rank
 
 
 def _event(

@@ -63,6 +63,14 @@ class FreshnessCheck(Check[FreshnessFacts]):
         """Whether the contract bounds the age of any table."""
         return bool(contract.freshness)
 
+    def promises(self, contract: Contract, element: str | None) -> bool:
+        """Whether the age of this element is bounded; a promise without a column means any column of its table."""
+        return any(
+            promise.element == element
+            or (promise.column is None and (element or "").startswith(f"{promise.table.name}."))
+            for promise in contract.freshness
+        )
+
     def interval(self, intervals: CheckIntervals) -> timedelta:
         """`freshness_minutes`."""
         return timedelta(minutes=intervals.freshness_minutes)

@@ -136,6 +136,10 @@ class Check(ABC, Generic[FactsT]):
     def is_promised(self, contract: Contract) -> bool:
         """Whether the contract promises what this check compares."""
 
+    def promises(self, contract: Contract, element: str | None) -> bool:  # noqa: ARG002 - where a check has one promise only
+        """Whether the contract can have an outcome of this element; an episode of another one waits for nothing."""
+        return self.is_promised(contract)
+
     @abstractmethod
     def interval(self, intervals: CheckIntervals) -> timedelta:
         """How often the platform wants it (FR-003)."""

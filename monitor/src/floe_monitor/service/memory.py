@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from uuid import UUID
 
 from floe_core.manifest.models import SeverityThresholds
 from floe_monitor.alerts.episodes import Episode, Step, advance
@@ -42,6 +43,10 @@ class Memory:
         episode = self.episodes.get(element)
         goes_on = episode is not None and episode.broken_at is not None
         return max(1, len(self.broken_at[element]) + (0 if goes_on else 1))
+
+    def forget(self, episode: UUID) -> None:
+        """Lets go of an episode that was closed elsewhere."""
+        self.episodes = {element: known for element, known in self.episodes.items() if known.id != episode}
 
     def follow(self, verdict: Verdict, at: datetime) -> tuple[Step, ...]:
         """Advances the episodes by a verdict and keeps what it learned; returns the steps."""

@@ -3,8 +3,9 @@
 | a contract is | its checks | its series | its history |
 |---|---|---|---|
 | new, or taken over | begin within five seconds | begin | |
-| changed | go on with the new promises, episodes stay open | stay | stays |
-| gone, or another replica's | end after the run that goes on | end | stays; an open episode goes on if it comes back |
+| changed | go on with the new promises; episodes stay open, those of promises that are gone are closed | stay | stays |
+| gone | end after the run that goes on | end | stays; open episodes are closed |
+| another replica's | end after the run that goes on | end | stays; open episodes go on there |
 """
 
 import asyncio
@@ -22,6 +23,7 @@ from floe_monitor.contracts.model import Contract, ContractId
 from floe_monitor.probes.source import Source
 from floe_monitor.schedule.loop import Job, Schedule
 from floe_monitor.schedule.plan import Timetable
+from floe_monitor.service.endings import Endings
 from floe_monitor.service.memory import Memory
 from floe_monitor.service.metrics import MonitorMetrics
 from floe_monitor.service.runner import Runner
@@ -34,6 +36,8 @@ from floe_monitor.store.results import register
 _log = structlog.get_logger(__name__)
 # In the mode `continuous` a check begins again so long after its end: a source is never asked in a tight loop.
 PAUSE: Final = timedelta(seconds=1)
+# How long a run may take beyond its source's timeout, e.g. waiting for a thread.
+_RUN_ENDS_WITHIN: Final = timedelta(minutes=2)
 # Contracts whose past is read from the store in one go.
 _AT_ONCE: Final = 500
 
@@ -84,6 +88,7 @@ class Roster:
         self._fences: Mapping[str, int] = {}
         self._held: dict[ContractId, int] = {}
         self._targets: dict[str, Target] = {}
+        self._endings = Endings(engine, _RUN_ENDS_WITHIN + source.timeout)
         # Following waits for the store in between; what is wanted must not change meanwhile.
         self._following = asyncio.Lock()
 
@@ -181,6 +186,11 @@ class Roster:
         changed = [contract for contract in wanted.values() if self._is_new(contract)]
         for start in range(0, len(changed), _AT_ONCE):
             await self._watch_all(changed[start : start + _AT_ONCE])
+        self._endings.changed([contract.id for contract in changed])
+        for episode in await self._endings.end(self._contracts):
+            target = self._targets.get(f"{episode.contract} {episode.check}")
+            if target is not None:
+                target.memory.forget(episode.id)
 
     def _is_new(self, contract: Contract) -> bool:
         is_held = self._held.get(contract.id) == self._fences[str(contract.id)]

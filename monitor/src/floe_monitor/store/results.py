@@ -192,7 +192,8 @@ async def _change_episode(connection: AsyncConnection, run: CheckRun, step: Step
     }
     if step.told is AlertKind.ESCALATED:
         values["escalated_at"] = run.checked_at
-    change = update(EpisodeRow).values(values).returning(EpisodeRow.id)
+    # One that was closed meanwhile, e.g. because its promise is gone, has been told of and stays closed.
+    change = update(EpisodeRow).where(EpisodeRow.closed_at.is_(None)).values(values).returning(EpisodeRow.id)
     found: UUID | None = await connection.scalar(change.where(EpisodeRow.id == episode.id))
     if found is None:  # another process opened it, under another id
         found = await connection.scalar(
