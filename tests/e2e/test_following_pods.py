@@ -128,8 +128,7 @@ async def test_an_eviction_removes_a_pod_unless_a_budget_holds_it(
 
         uids = {name: stored["metadata"]["uid"] for name, stored in found.items()}
         uids["other"] = "00000000-0000-4000-8000-000000000000"  # made anew since it was looked at
-        now = datetime.now(UTC)
-        results = {name: await evictions.evict([suspect(home, name, uid)], now) for name, uid in uids.items()}
+        results = {name: await evictions.evict([suspect(home, name, uid)]) for name, uid in uids.items()}
 
         gone = await api.read(f"{pods}/free")
         assert gone is None or "deletionTimestamp" in gone["metadata"]

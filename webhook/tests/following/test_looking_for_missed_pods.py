@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -192,8 +192,10 @@ async def test_what_becomes_of_an_eviction_is_counted(status: int, result: Evict
     assert noted.evictions == [result]
 
 
-async def test_a_workload_whose_new_pod_is_missed_again_is_left_alone() -> None:
+@pytest.mark.parametrize("hours", [-3, 0, 3])
+async def test_a_workload_whose_new_pod_is_missed_again_is_left_alone_whatever_the_clock_says(hours: int) -> None:
     async with looking(budget=EvictionBudget(per_round=5)) as (server, duty, _):
+        duty.now = lambda: ROUND_AT + timedelta(hours=hours)
         server.put_pod(running("a"))
         await duty.look()
         server.objects.clear()

@@ -3,11 +3,11 @@
 Never a Job's pod, nor one that nothing controls: only those of Deployments, StatefulSets and DaemonSets, which make the
 same pod again. By the Eviction API, which respects PodDisruptionBudgets; so many in a round, so many of a workload in a
 round. A workload whose new pod is missed again is left alone: something else keeps it from being injected, and evicting
-would go on for ever.
+would go on for ever. Times compared are the API server's alone.
 """
 
 from collections import Counter, OrderedDict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -59,18 +59,21 @@ class Evictions:
     budget: EvictionBudget
     _evicted: OrderedDict[Workload, datetime] = field(init=False, default_factory=OrderedDict)
 
-    async def evict(self, missed: Iterable[MissedPod], now: datetime) -> list[Eviction]:
+    async def evict(self, missed: Sequence[MissedPod]) -> list[Eviction]:
         """Evicts what the budget allows; what became of each.
 
         Raises:
             UnreachableError: The API server does not answer.
         """
+        newest: dict[Workload, datetime] = {}
+        for pod in missed:
+            newest[_workload(pod)] = max(pod.created_at, newest.get(_workload(pod), pod.created_at))
         results = []
         for pod in chosen(missed, self.budget, self._evicted):
             result = await self._evict(pod)
             results.append(result)
             if result is Eviction.EVICTED:
-                self._remember(_workload(pod), now)
+                self._remember(_workload(pod), newest[_workload(pod)])
         return results
 
     async def _evict(self, pod: MissedPod) -> Eviction:
@@ -88,28 +91,26 @@ class Evictions:
             return Eviction.HELD_BY_BUDGET
         return Eviction.GONE if answer.status in {_NOT_FOUND, _CONFLICT} else Eviction.REFUSED
 
-    def _remember(self, workload: Workload, now: datetime) -> None:
-        # The first time counts: every pod that is missed and younger than that was made in vain.
-        self._evicted.setdefault(workload, now)
+    def _remember(self, workload: Workload, newest: datetime) -> None:
+        # The first time counts: every pod that is missed and younger than those of then was made in vain.
+        self._evicted.setdefault(workload, newest)
         if len(self._evicted) > _WORKLOADS_REMEMBERED:
             self._evicted.popitem(last=False)
 
 
 def chosen(
-    missed: Iterable[MissedPod], budget: EvictionBudget, evicted: Mapping[Workload, datetime]
+    missed: Sequence[MissedPod], budget: EvictionBudget, evicted: Mapping[Workload, datetime]
 ) -> Sequence[MissedPod]:
     """The pods to evict in a round, oldest first.
 
     Args:
         missed: What was found.
         budget: How many.
-        evicted: When a pod of a workload was evicted first.
+        evicted: When the newest missed pod of a workload was made, as the first of them was evicted.
     """
     candidates = [pod for pod in missed if pod.verdict is Verdict.MISSED and pod.subject.kind in KINDS]
     in_vain = {
-        workload
-        for pod in candidates
-        if (workload := _workload(pod)) in evicted and pod.created_at >= evicted[workload]
+        workload for pod in candidates if (workload := _workload(pod)) in evicted and pod.created_at > evicted[workload]
     }
     taken: Counter[Workload] = Counter()
     found: list[MissedPod] = []

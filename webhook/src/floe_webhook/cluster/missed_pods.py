@@ -168,7 +168,7 @@ class MissedPods:
         self._announce(found)
         self._announce_namespaces(unknown, surroundings)
         if self.evictions is not None:
-            for result in await self.evictions.evict(found, self.now()):
+            for result in await self.evictions.evict(found):
                 self.observer.evicted(result)
         return self.report
 
