@@ -27,6 +27,7 @@ NODE_WAIT_SECONDS = 900.0
 """For another run on this machine, whose node has to end first."""
 
 
+@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in this hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Has the tests of the node run beside those of the control plane; each group stays with one worker.
 

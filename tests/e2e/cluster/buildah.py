@@ -10,6 +10,7 @@ from pathlib import Path
 
 from tests.e2e.cluster.binaries import cache_folder
 from tests.e2e.cluster.commands import run
+from tests.e2e.cluster.locking import locked
 
 BUILD_SECONDS = 1800.0
 
@@ -81,5 +82,8 @@ def push(name: str, reference: str, archive: Path) -> None:
 def buildah(*arguments: str) -> str:
     """What a command of buildah's prints."""
     storage = cache_folder() / "buildah"
+    storage.mkdir(parents=True, exist_ok=True)
     options = [f"--root={storage / 'root'}", f"--runroot={storage / 'run'}"]
-    return run(["nice", "-n", "15", "buildah", *options, *arguments], timeout_seconds=BUILD_SECONDS)
+    # One at a time: a build that looks for layers fails if an image with some of them is removed meanwhile.
+    with locked(storage / "lock", "an image"):
+        return run(["nice", "-n", "15", "buildah", *options, *arguments], timeout_seconds=BUILD_SECONDS)
