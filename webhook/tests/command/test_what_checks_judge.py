@@ -249,7 +249,7 @@ def test_the_rights_are_those_of_the_documentation() -> None:
     ours = {("always", *_shown(right)) for right in of_the_webhook(objects)}
     ours |= {(value, *_shown(right)) for value, rights in FEATURES.values() for right in rights(objects)}
     documented = set(_documented_rights())
-    assert {right for right in documented if right[0] != "rbac.recreate"} == ours
+    assert {right for right in documented if "rbac.recreate" not in right[0]} == ours
 
 
 def _shown(right: Right) -> tuple[bool, str, str]:
