@@ -53,13 +53,13 @@ class Installation:
     folder: Path
 
     @contextlib.asynccontextmanager
-    async def replica(self, name: str) -> AsyncIterator[Program]:
+    async def replica(self, name: str, *flags: object) -> AsyncIterator[Program]:
         """A replica that is ready, leads, and is called by the API server."""
         manifest = self.folder / "floe.yaml"
         manifest.write_text(MANIFEST.format(gateway=self.gateway.origin))
         running = program(
             self.folder / f"{name}.log",
-            *self.release.flags(name, *FLAGS),
+            *self.release.flags(name, *FLAGS, *flags),
             manifest=manifest,
             environment=self.release.environment,
         )
