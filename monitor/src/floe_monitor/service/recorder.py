@@ -19,7 +19,7 @@ from floe_monitor.store.records import CheckRun
 from floe_monitor.store.results import record
 
 _log = structlog.get_logger(__name__)
-_BATCH = 100
+_BATCH = 500
 _PAUSE = timedelta(seconds=1)
 # Results gather for so long, since a transaction costs the same for one as for many; an alert does not wait.
 _GATHER = timedelta(milliseconds=100)

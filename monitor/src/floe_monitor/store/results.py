@@ -300,10 +300,13 @@ def _sla_rows(run: CheckRun) -> Iterator[dict[str, Any]]:
 
 def storable(value: Any) -> Any:
     """The document without what PostgreSQL's text and jsonb refuse: NUL, lone surrogates, numbers that are none."""
+    if value is None or isinstance(value, int):
+        return value
     if isinstance(value, str):
-        return value.replace("\x00", "").encode(errors="replace").decode()
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
+        is_plain = value.isascii() and "\x00" not in value
+        return value if is_plain else value.replace("\x00", "").encode(errors="replace").decode()
+    if isinstance(value, float):
+        return value if math.isfinite(value) else str(value)
     if isinstance(value, dict):
         return {storable(key): storable(entry) for key, entry in value.items()}
     if isinstance(value, (list, tuple)):
