@@ -28,8 +28,8 @@ format: setup ## formats the code and mends what can be mended
 bench: setup ## the benchmarks, with a report in docs/benchmarks.md
 	$(BIN)/python -m tests.benchmarks
 
-fuzz: setup ## spoiled AdmissionReviews for the webhook, e.g. COUNT=100000
-	$(BIN)/python -m tests.fuzz --count $(or $(COUNT),10000)
+fuzz: setup ## spoiled AdmissionReviews for the webhook, e.g. COUNT=100000; ARGS=--guided by what they reach
+	$(BIN)/python -m tests.fuzz --count $(or $(COUNT),10000) $(ARGS)
 
 e2e: setup ## a real one-node cluster, a real Collector; binaries and images are built once and cached
 	@$(BIN)/python -m tests.e2e.cluster build

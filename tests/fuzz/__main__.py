@@ -1,11 +1,13 @@
 """Sends reviews that are made and spoiled at random to the webhook program, over TLS, and judges each answer.
 
 `python -m tests.fuzz --count 100000 --start 1000000` prints what it saw; exit code 1 if an answer was wrong. A number
-that is printed as a finding gives the same body again: `tests.fuzz.reviews.body_of(NUMBER)`.
+that is printed as a finding gives the same body again: `tests.fuzz.reviews.body_of(NUMBER)`. With `--guided` see
+`tests.fuzz.guided`.
 """
 
 import argparse
 import asyncio
+import importlib.util
 import ssl
 import sys
 import tempfile
@@ -19,6 +21,7 @@ import aiohttp
 import psutil
 
 from tests.benchmarks.admission import resident_mib, running_server, write_certificates
+from tests.fuzz.guided import fuzz_guided
 from tests.fuzz.reviews import Finding, body_of, numbers, objection
 
 _AT_ONCE = 16
@@ -89,8 +92,14 @@ def main() -> int:
     """Prints the figures; gives the exit code."""
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
     parser.add_argument("--count", type=int, default=10_000, help="how many reviews (default 10000)")
+    parser.add_argument("--guided", action="store_true", help="the handler alone, by what bodies reach; needs atheris")
+    parser.add_argument("--keep", action="store_true", help="with --guided: adds to tests/fuzz/seeds what reached more")
     parser.add_argument("--start", type=int, default=1_000_000, help="number of the first one after the seeds")
     arguments = parser.parse_args()
+    if arguments.guided:
+        if importlib.util.find_spec("atheris") is None:
+            parser.error("--guided needs atheris: pip install atheris")
+        return fuzz_guided(arguments.count, keep=arguments.keep)
     began = time.monotonic()
     seen = fuzz(arguments.count, arguments.start)
     statuses = ", ".join(f"{status}: {count:,}" for status, count in sorted(seen.statuses.items()))

@@ -48,7 +48,7 @@ def body_of(number: int) -> tuple[str, bytes]:
     if way < 0.45:
         return uid, orjson.dumps(document)
     for _ in range(chance.randint(1, 6)):
-        _spoil(chance, document)
+        spoil(chance, document)
     # The uid stands first among the request's keys, as the API server writes it.
     if isinstance(request := document.get("request"), dict):
         document["request"] = {"uid": uid} | {key: value for key, value in request.items() if key != "uid"}
@@ -153,10 +153,12 @@ def _container(chance: random.Random, name: str) -> dict[str, Any]:
     return found
 
 
-def _spoil(chance: random.Random, document: dict[str, Any]) -> None:
+def spoil(chance: random.Random, document: dict[str, Any]) -> None:
     """One change anywhere but at the request itself and its uid."""
     places = [place for place in _places(document) if place[1] not in {"request", "uid"}]
-    holder, key = chance.choice(places)
+    holder, key = chance.choice(places) if places else (document, chance.choice(_KEYS))
+    if not places:
+        document[key] = None
     match chance.randint(0, 5):
         case 0:
             del holder[key]
