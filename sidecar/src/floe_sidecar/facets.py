@@ -32,7 +32,7 @@ ENVIRONMENT = (
 _SOURCE = "FLOE"
 # W3C Trace Context, level 1: a later version may have more behind the flags; zeros and the version ff are invalid.
 _TRACEPARENT = re.compile(
-    r"(?!ff)([0-9a-f]{2})-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(?:-[!-~]{1,128})?"
+    r"(?!ff)([0-9a-f]{2})-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(?:-[0-9A-Za-z._~-]{1,128})?"
 )
 
 
@@ -54,15 +54,21 @@ def trace_context_facet(traceparent: str) -> bytes | None:
     match = _TRACEPARENT.fullmatch(traceparent)
     if match is None or (match[1] == "00" and len(traceparent) > _LENGTH_OF_VERSION_00):
         return None
-    return b'"floe_traceContext":' + msgspec.json.encode(
-        facet(
-            TRACE_CONTEXT,
-            {"traceparent": traceparent, "traceId": match[2], "spanId": match[3], "traceFlags": match[4]},
-        )
-    )
+    # No character of it needs escaping.
+    return _TRACE_CONTEXT % tuple(text.encode() for text in (traceparent, match[2], match[3], match[4]))
 
 
 _LENGTH_OF_VERSION_00 = 55
+_TRACE_CONTEXT = b'"floe_traceContext":' + msgspec.json.encode(
+    {
+        "_producer": PRODUCER,
+        "_schemaURL": TRACE_CONTEXT,
+        "traceparent": "%b",
+        "traceId": "%b",
+        "spanId": "%b",
+        "traceFlags": "%b",
+    }
+)
 
 
 def parent_facet(pod: PodSettings) -> dict[str, object]:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import msgspec
 
 # Between two values: the end of one, the other's name. What is spelt without escapes is nearly every name.
-_NAME = re.compile(rb'[ \t\n\r]*[{,][ \t\n\r]*"((?:[^"\\]|\\.)*)"[ \t\n\r]*:[ \t\n\r]*')
+_NAME = re.compile(rb'[ \t\n\r]*[{,][ \t\n\r]*"([^"\\]*(?:\\.[^"\\]*)*)"[ \t\n\r]*:[ \t\n\r]*')
 _END = re.compile(rb"[ \t\n\r]*(\{[ \t\n\r]*)?\}")
 _raw_members = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
@@ -44,7 +44,7 @@ def members_of(text: bytes, span: Span | None = None) -> dict[str, Span]:
     for name, value in values.items():
         match = _NAME.match(text, at)
         # A name that comes twice is there once, with its last value, so that the text soon says another name.
-        if match is None or not _spells(match[1], name):
+        if match is None or (match[1] != name.encode() and not _spells(match[1], name)):
             raise UnclearError
         begin = match.end()
         at = begin + len(value)
@@ -72,17 +72,16 @@ def first_member(of: Span, member: bytes, *, alone: bool) -> tuple[Span, bytes]:
 
 def text_of(text: bytes, span: Span) -> str | None:
     """The string that stands at the span; None if something else does."""
-    if text[span.start : span.start + 1] != b'"':
+    value = text[span.start : span.end]
+    if not value.startswith(b'"'):
         return None
     try:
-        return msgspec.json.decode(memoryview(text)[span.start : span.end], type=str)
+        return value[1:-1].decode() if b"\\" not in value else msgspec.json.decode(value, type=str)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None
 
 
 def _spells(key: bytes, name: str) -> bool:
-    if key == name.encode():
-        return True
     try:
         return b"\\" in key and bool(msgspec.json.decode(b'"%b"' % key, type=str) == name)
     except (msgspec.DecodeError, UnicodeDecodeError):

@@ -54,6 +54,11 @@ def test_a_variable_that_nobody_knows_is_said_at_any_version() -> None:
     assert remarks == ("This sidecar does not know FLOE_SIDECAR_SPOOL_MAXBYTES; what they ask for is not done.",)
 
 
+@pytest.mark.parametrize("variable", Variable)
+def test_a_variable_that_is_empty_is_known_all_the_same(variable: Variable) -> None:
+    assert settings_from({variable: ""}) == (Settings(), ())
+
+
 def test_what_kubernetes_adds_for_a_service_of_that_name_is_nobodys_setting() -> None:
     environment = {"FLOE_SIDECAR_SERVICE_HOST": "10.0.0.1", "FLOE_SIDECAR_PORT_4327_TCP_ADDR": "10.0.0.1"}
     assert settings_from(environment) == (Settings(), ())

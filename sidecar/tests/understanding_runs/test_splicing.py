@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from floe_sidecar.members import Span, UnclearError, first_member, members_of, spliced, text_of
@@ -15,6 +15,7 @@ from sidecar.tests.understanding_runs.events import objects, texts
 pytestmark = pytest.mark.requirement("RELAY-10", "HOUSE-3")
 
 
+@settings(max_examples=40)
 @given(st.data(), objects)
 def test_each_member_is_where_it_stands_however_the_document_is_written(
     data: st.DataObject, document: dict[str, Any]
@@ -29,6 +30,7 @@ def test_each_member_is_where_it_stands_however_the_document_is_written(
         assert text_of(text, span) == (value if isinstance(value, str) else None)
 
 
+@settings(max_examples=40)
 @given(st.data(), objects, objects)
 def test_members_of_an_object_inside_are_found_in_the_whole_text(
     data: st.DataObject, inner: dict[str, Any], outer: dict[str, Any]
@@ -40,6 +42,7 @@ def test_members_of_an_object_inside_are_found_in_the_whole_text(
     assert {name: json.loads(text[span.start : span.end]) for name, span in found.items()} == inner
 
 
+@settings(max_examples=40)
 @given(st.data(), objects)
 def test_a_first_member_is_added_and_the_rest_stays_byte_for_byte(
     data: st.DataObject, document: dict[str, Any]

@@ -5,7 +5,7 @@ or OPENLINEAGE_NAMESPACE out of one container, the sidecar gives no parent, or r
 A credential's value cannot travel: variables are told only if they stand in the pod as plain text.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -90,7 +90,7 @@ def pod_names(
         namespace = reference(SidecarVariable.POD_NAMESPACE)
     written = [container.environment.names for container in planned]
     wanted = enrichment.environment_variables
-    texts = _plain_variables([container.document for container in planned], frozenset((*wanted, _TRACEPARENT)))
+    texts = _plain_variables(planned, _wanted(wanted))
     images = tuple([(name, pods.text(container, "image")) for _, name, container in pods.containers(pod, "containers")])
     return PodNames(
         job_namespace=namespace,
@@ -130,6 +130,11 @@ def pod_variables(names: PodNames, enrichment: Enrichment, *, begins_run: bool) 
 _TRACEPARENT = "TRACEPARENT"
 
 
+@lru_cache(maxsize=16)
+def _wanted(variables: tuple[str, ...]) -> frozenset[str]:
+    return frozenset((*variables, _TRACEPARENT))
+
+
 @lru_cache(maxsize=512)
 def _pairs(texts: tuple[tuple[str, str], ...]) -> str:
     """As many as there is room for, as OTEL_RESOURCE_ATTRIBUTES are written."""
@@ -142,14 +147,10 @@ def _pairs(texts: tuple[tuple[str, str], ...]) -> str:
     return ",".join(found)
 
 
-def _plain_variables(containers: Iterable[Document], wanted: frozenset[str]) -> dict[str, str]:
-    """Texts of variables, of the first container that has each; what refers to another variable is none."""
-    found: dict[str, str] = {}
-    for container in containers:
-        if wanted.isdisjoint(pods.variable_names(container)):
-            continue
-        for _, name, entry in pods.environment_of(container):
-            value = entry.get("value")
-            if name in wanted and name not in found and isinstance(value, str) and "$(" not in value:
-                found[name] = value
-    return found
+def _plain_variables(planned: Sequence[ContainerPlan], wanted: frozenset[str]) -> dict[str, str]:
+    """Texts of variables of the first application container that is configured; a reference to another is no text."""
+    container = next((one.document for one in planned if one.kind == "containers"), None)
+    if container is None:
+        return {}
+    found = ((name, entry.get("value")) for _, name, entry in pods.environment_of(container) if name in wanted)
+    return {name: value for name, value in found if isinstance(value, str) and "$(" not in value}

@@ -35,6 +35,7 @@ class Enrichment(Section):
     )
     environment_variables: Annotated[tuple[VariableName, ...], Field(max_length=64)] = Field(
         default=(),
-        description="Variables that runs are told with, if a container has them as plain text, e.g. GIT_SHA",
+        description="Variables that runs are told with, e.g. GIT_SHA, if the first container configured has them as "
+        "plain text",
     )
     max_bytes: Quantity = Field(default="8Ki", description="The most that is added to an event; whole facets stay out")

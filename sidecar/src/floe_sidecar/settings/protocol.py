@@ -25,6 +25,7 @@ _PREFIX = "FLOE_SIDECAR_"
 # What the kubelet adds for a Service that has this name; nobody's setting.
 _OF_A_SERVICE = re.compile(r"FLOE_SIDECAR_(?:SERVICE_.*|PORT_[0-9]+_(?:TCP|UDP|SCTP).*)")
 _SHOWN_NAMES = 20
+_KNOWN = frozenset(map(str, Variable))
 
 
 def settings_from(environment: Mapping[str, str]) -> tuple[Settings, tuple[str, ...]]:
@@ -36,7 +37,7 @@ def settings_from(environment: Mapping[str, str]) -> tuple[Settings, tuple[str, 
     newer, remarks = _protocol(environment.get(PROTOCOL_VARIABLE, "").strip())
     known: dict[str, str] = {name: text for name in Variable if (text := text_of(name, environment))}
     names = (name for name in environment if name.startswith(_PREFIX) and name != PROTOCOL_VARIABLE)
-    unknown = sorted(name for name in names if name not in known and not _OF_A_SERVICE.fullmatch(name))
+    unknown = sorted(name for name in names if name not in _KNOWN and not _OF_A_SERVICE.fullmatch(name))
     if unknown:
         remarks.append(
             f"This sidecar does not know {', '.join(unknown[:_SHOWN_NAMES])}; what they ask for is not done."
