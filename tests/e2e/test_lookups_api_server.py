@@ -4,6 +4,7 @@ import uuid
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from floe_webhook.cluster.nodes import KubernetesVersions
 from floe_webhook.cluster.probe_pods import ProbePods
 from floe_webhook.cluster.sidecar_health import SidecarHealth
 from floe_webhook.cluster.sidecar_probe import SidecarProbe
+from floe_webhook.cluster.sidecar_trouble import STEADY
 from floe_webhook.cluster.surroundings import ClusterSurroundings
 from floe_webhook.decision import Outcome
 from floe_webhook.injection import Injection
@@ -385,6 +387,20 @@ async def test_a_pod_whose_sidecar_cannot_be_pulled_is_found_among_those_that_wa
     assert health.details() == {"starts": False, "trouble": "ImagePullBackOff", "troubled_namespaces": 0}
 
 
+@pytest.mark.requirement("FP-5", "HOUSE-3")
+async def test_a_replica_that_begins_finds_the_pods_whose_sidecar_runs(sales: Home) -> None:
+    of_its_own = profile(injection={"sidecar": {"image": f"e2e.invalid/{uuid.uuid4().hex}:1"}})
+    in_force: Any = InForce(of_its_own)
+    started = (datetime.now(UTC) - 2 * STEADY).strftime("%Y-%m-%dT%H:%M:%SZ")
+    await _in_trouble(sales, of_its_own)
+    await _reported(sales, of_its_own, "Running", {"running": {"startedAt": started}})
+
+    health = SidecarHealth(sales.api, in_force, LookupMetrics(CollectorRegistry()), probes=None)
+    await health.look()
+
+    assert (health.starts, health.starts_in(sales.name), health.starts_in("elsewhere")) == (True, False, True)
+
+
 @pytest.mark.requirement("FP-5")
 async def test_a_probe_pod_that_is_being_deleted_for_ever_keeps_nobody_from_making_the_next(sales: Home) -> None:
     of_its_own = profile(injection={"sidecar": {"image": f"e2e.invalid/{uuid.uuid4().hex}:1"}})
@@ -412,15 +428,19 @@ async def test_a_probe_pod_that_is_being_deleted_for_ever_keeps_nobody_from_maki
 
 async def _in_trouble(sales: Home, by: Profile) -> None:
     """An injected pod as the kubelet reports it when the sidecar's image cannot be pulled."""
+    await _reported(sales, by, "Pending", {"waiting": {"reason": "ImagePullBackOff"}})
+
+
+async def _reported(sales: Home, by: Profile, phase: str, state: dict[str, Any]) -> None:
+    """An injected pod of a phase, and its sidecar in a state, as the kubelet reports it."""
     document = pod(automountServiceAccountToken=False)
     request = Review("uid", document, sales.name, dry_run=False)
     await sales.create("pods", patched(document, review_alone(request, by, namespace_label=None)))
-    waiting = {
-        "name": "floe-sidecar", "image": "", "imageID": "", "ready": False, "restartCount": 0,
-        "state": {"waiting": {"reason": "ImagePullBackOff"}},
+    sidecar = {
+        "name": "floe-sidecar", "image": "", "imageID": "", "ready": False, "restartCount": 0, "state": state
     }  # fmt: skip
     path = f"/api/v1/namespaces/{sales.name}/pods/{document['metadata']['name']}/status"
-    status = {"status": {"phase": "Pending", "initContainerStatuses": [waiting]}}
+    status = {"status": {"phase": phase, "initContainerStatuses": [sidecar]}}
     answer = await sales.api("PATCH", path, body=status, content_type=MERGE_PATCH)
     assert answer.status == 200, answer.document
 
