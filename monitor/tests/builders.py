@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import uuid4
 
 from floe_core.plugin_interfaces.alert_channel import ViolationSeverity, ViolationType
@@ -109,10 +110,11 @@ def check_run(
     channels: tuple[str, ...] = ("hook",),
     of: Contract | None = None,
     check: ViolationType = ViolationType.FRESHNESS,
+    details: dict[str, Any] | None = None,
 ) -> CheckRun:
     """A run with these outcomes, with the steps and alerts that follow from what `memory` holds."""
     watched = of or contract()
-    verdict = Verdict(outcomes or (outcome(),))
+    verdict = Verdict(outcomes or (outcome(),), details or {})
     steps = (memory or Memory()).follow(verdict, at)
     run = CheckRun(uuid4(), watched, check, at, at, 0.05 * SECOND, verdict, steps)
     alerts = [

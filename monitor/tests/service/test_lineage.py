@@ -3,14 +3,17 @@
 import json
 import threading
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
+import jsonschema_rs
 import pytest
 from openlineage.client.event_v2 import RunEvent
 from openlineage.client.serde import Serde
 
 from floe_core.plugin_interfaces.alert_channel import ViolationType
 from floe_core.plugin_interfaces.catalog import Column, Table
+from floe_core.plugin_interfaces.compute import DatasetName
 from floe_monitor.checks.model import CheckStatus, Outcome, Rules
 from floe_monitor.checks.schema_drift import ObservedTable, SchemaDriftCheck, SchemaFacts
 from floe_monitor.service.lineage import LineageEmitter, events_of
@@ -20,8 +23,12 @@ from monitor.tests.builders import NOW, check_run, outcome, schema_contract, unt
 pytestmark = pytest.mark.requirement("FR-009", "FR-017", "FR-023", "FR-025")
 
 
+def named(table: tuple[str, ...]) -> DatasetName:
+    return DatasetName(namespace="duckdb:///warehouse", name=".".join(table))
+
+
 def documents(run: CheckRun) -> list[dict[str, Any]]:
-    return [json.loads(Serde.to_json(event)) for event in events_of(run)]
+    return [json.loads(Serde.to_json(event)) for event in events_of(run, named)]
 
 
 @pytest.mark.parametrize(
@@ -96,6 +103,20 @@ def test_each_promise_is_a_test_in_the_standards_words(
     assert test["name"] == (found.element or "sales.shop/orders")
 
 
+SCHEMA = json.loads((Path(__file__).parents[3] / "docs/spec/schemas/contract-violation-facet.json").read_text())
+
+
+@pytest.mark.parametrize("severity", ["info", "warning", "error", "critical"])
+def test_the_violation_is_as_its_published_schema_says(severity: str) -> None:
+    _, end = documents(check_run(outcome(severity)))
+    facet = end["run"]["facets"]["contractViolation"]
+    validator = jsonschema_rs.Draft7Validator(SCHEMA, validate_formats=True)
+    validator.validate(facet)
+    assert facet["_schemaURL"] == SCHEMA["$id"]
+    assert not validator.is_valid({**facet, "_producer": "floe"})
+    assert not validator.is_valid({**facet, "sample": "anna@example.com"})
+
+
 def test_a_check_that_could_not_tell_is_no_violation() -> None:
     _, end = documents(check_run(Outcome(CheckStatus.UNKNOWN, reason="connection refused")))
     assert "contractViolation" not in end["run"]["facets"]
@@ -104,7 +125,7 @@ def test_a_check_that_could_not_tell_is_no_violation() -> None:
 
 async def test_events_are_sent_in_order_behind_the_checks_back() -> None:
     sent: list[RunEvent] = []
-    emitter = LineageEmitter(sent.append, lambda _count, _reason: None)
+    emitter = LineageEmitter(sent.append, lambda _count, _reason: None, named)
     emitter.start()
     runs = [check_run() for _ in range(3)]
     for run in runs:
@@ -119,7 +140,7 @@ async def test_a_backend_that_is_away_costs_events_that_are_counted_and_nothing_
     def refuse(_event: RunEvent) -> None:
         raise OSError("connection refused")
 
-    emitter = LineageEmitter(refuse, lambda count, reason: lost.append((count, reason)))
+    emitter = LineageEmitter(refuse, lambda count, reason: lost.append((count, reason)), named)
     emitter.start()
     emitter(check_run())
     emitter(check_run())
@@ -136,7 +157,7 @@ async def test_a_backend_that_hangs_fills_a_bounded_queue() -> None:
         taken.set()
         release.wait(20)
 
-    emitter = LineageEmitter(hang, lambda count, reason: lost.append((count, reason)), capacity=1)
+    emitter = LineageEmitter(hang, lambda count, reason: lost.append((count, reason)), named, capacity=1)
     emitter.start()
     emitter(check_run())
     await until(taken.is_set)

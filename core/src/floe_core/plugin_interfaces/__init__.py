@@ -18,6 +18,7 @@ from floe_core.plugin_interfaces.compute import (
     ComputePlugin,
     ConnectionResult,
     ConnectionStatus,
+    DatasetName,
     ResourceSpec,
 )
 from floe_core.plugin_interfaces.lineage import LineageBackendPlugin, OpenLineageTransport
@@ -72,6 +73,7 @@ __all__ = [
     "ConnectionResult",
     "ConnectionStatus",
     "ContractViolationEvent",
+    "DatasetName",
     "Dimension",
     "DimensionWeights",
     "Frozen",

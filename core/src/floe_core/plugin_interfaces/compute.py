@@ -53,6 +53,13 @@ class ResourceSpec(Frozen):
     memory_limit: str
 
 
+class DatasetName(Frozen):
+    """What a table is called in OpenLineage (its naming of datasets)."""
+
+    namespace: str
+    name: str
+
+
 class ComputePlugin(PluginMetadata):
     """A compute engine (entry points: `floe.computes`). All methods block; callers run them in threads."""
 
@@ -90,6 +97,15 @@ class ComputePlugin(PluginMetadata):
     @abstractmethod
     def sql_dialect(self) -> str:
         """The engine's dialect as sqlglot names it."""
+
+    def dataset_name(self, config: ComputeConfig, table: tuple[str, ...]) -> DatasetName | None:  # noqa: ARG002 - part of the interface
+        """What a table is called in lineage, as the pipelines that write it call it; None if that cannot be known.
+
+        Args:
+            config: How the engine is reached.
+            table: Parts of the table's name, outermost first; outer ones may be missing.
+        """
+        return None
 
     def get_dbt_macro_paths(self) -> list[str]:
         """Folders with dbt macros that the engine needs."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from floe_core.errors import ConfigurationError, plugin_boundary
 from floe_core.plugin_interfaces.catalog import CatalogPlugin, Table
-from floe_core.plugin_interfaces.compute import ComputeConfig, ComputePlugin, ConnectionResult
+from floe_core.plugin_interfaces.compute import ComputeConfig, ComputePlugin, ConnectionResult, DatasetName
 from floe_core.plugin_interfaces.quality import QualityPlugin, QualitySuite, QualitySuiteResult
 from floe_monitor.probes.workers import Workers
 
@@ -106,6 +106,13 @@ class Source:
     def dialect(self) -> str:
         """The compute's dialect as sqlglot names it; empty without a compute."""
         return self.compute.sql_dialect if self.compute else ""
+
+    def dataset_name(self, table: tuple[str, ...]) -> DatasetName:
+        """What a table is called in lineage; where the compute does not say, by the source's own name."""
+        compute, config = self._compute()
+        with plugin_boundary(compute.name, "dataset_name"):
+            found = compute.dataset_name(config, table)
+        return found or DatasetName(namespace=self.name, name=".".join(table))
 
     def _compute(self) -> tuple[ComputePlugin, ComputeConfig]:
         if self.compute is None:

@@ -7,6 +7,9 @@
 | error                               | FAIL         | errorMessage        |
 | unknown, skipped                    | ABORT        | errorMessage        |
 
+Both events name the tables that were looked at as inputs; the second one carries what was found out about each
+(`floe_monitor.service.assertions`).
+
 Sending has a thread and a bounded queue of its own: a lineage backend that is away costs events, which are counted, and
 never a check. In a cluster the sidecar beside the monitor makes it durable.
 """
@@ -15,15 +18,18 @@ import queue
 import threading
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final
 
 import attr
 import structlog
-from openlineage.client.event_v2 import Job, Run, RunEvent, RunState
+from openlineage.client.event_v2 import InputDataset, Job, Run, RunEvent, RunState
 from openlineage.client.facet_v2 import JobFacet, RunFacet, error_message_run, job_type_job, nominal_time_run, test_run
 
+from floe_core.errors import FloeError
 from floe_core.plugin_interfaces.alert_channel import ViolationSeverity, ViolationType
 from floe_monitor.checks.model import CheckStatus, Finding, Outcome
+from floe_monitor.service.assertions import NameDataset, datasets_of
 from floe_monitor.store.records import CheckRun
 
 _log = structlog.get_logger(__name__)
@@ -53,8 +59,13 @@ class ContractViolationRunFacet(RunFacet):
         return FACET_SCHEMA
 
 
-def events_of(run: CheckRun) -> tuple[RunEvent, RunEvent]:
-    """The two events of a run; both have its id as run id."""
+def events_of(run: CheckRun, name_of: NameDataset) -> tuple[RunEvent, RunEvent]:
+    """The two events of a run; both have its id as run id.
+
+    Args:
+        run: A run of a check.
+        name_of: A table's name in lineage, by the parts of its name in the source.
+    """
     job = Job(
         namespace=JOB_NAMESPACE,
         name=f"contract_check.{run.contract.id.name}.{run.check.value}",
@@ -63,14 +74,16 @@ def events_of(run: CheckRun) -> tuple[RunEvent, RunEvent]:
     planned: dict[str, RunFacet] = {
         "nominalTime": nominal_time_run.NominalTimeRunFacet(run.planned_at.isoformat(), producer=PRODUCER)
     }
-    start = _event(RunState.START, run.checked_at, Run(str(run.id), planned), job)
+    inputs = partial(datasets_of, run, name_of, PRODUCER)
+    start = _event(RunState.START, run.checked_at, Run(str(run.id), planned), job, inputs(asserted=False))
     state = _ENDS.get(run.verdict.status, RunState.ABORT)
-    end = _event(state, run.checked_at + run.duration, Run(str(run.id), planned | _end_facets(run)), job)
+    ended = Run(str(run.id), planned | _end_facets(run))
+    end = _event(state, run.checked_at + run.duration, ended, job, inputs(asserted=True))
     return start, end
 
 
-def _event(state: RunState, at: datetime, run: Run, job: Job) -> RunEvent:
-    return RunEvent(eventTime=at.isoformat(), run=run, job=job, producer=PRODUCER, eventType=state)
+def _event(state: RunState, at: datetime, run: Run, job: Job, inputs: list[InputDataset]) -> RunEvent:
+    return RunEvent(eventTime=at.isoformat(), run=run, job=job, producer=PRODUCER, eventType=state, inputs=inputs)
 
 
 def _job_facets() -> dict[str, JobFacet]:
@@ -136,14 +149,21 @@ class LineageEmitter:
     Args:
         emit: Sends one event; blocks, may raise.
         on_dropped: Called with how many events were lost, and why.
+        name_of: See `events_of`.
         capacity: Runs that may wait.
     """
 
     def __init__(
-        self, emit: Callable[[RunEvent], object], on_dropped: Callable[[int, str], None], *, capacity: int = 500
+        self,
+        emit: Callable[[RunEvent], object],
+        on_dropped: Callable[[int, str], None],
+        name_of: NameDataset,
+        *,
+        capacity: int = 500,
     ) -> None:
         self._emit = emit
         self._on_dropped = on_dropped
+        self._name_of = name_of
         self._waiting: queue.Queue[CheckRun | None] = queue.Queue(capacity)
         self._is_failing = False
         self._thread = threading.Thread(target=self._work, name="lineage", daemon=True)
@@ -169,7 +189,13 @@ class LineageEmitter:
 
     def _work(self) -> None:
         while (run := self._waiting.get()) is not None:
-            self._send(events_of(run))
+            try:
+                events = events_of(run, self._name_of)
+            except FloeError as error:  # a compute plugin that cannot name a table
+                self._on_dropped(2, "not_named")
+                _log.warning("lineage.not_named", reason=str(error))
+            else:
+                self._send(events)
 
     def _send(self, events: Sequence[RunEvent]) -> None:
         for number, event in enumerate(events):

@@ -136,7 +136,8 @@ class Monitor:
             "floe_monitor_abandoned_calls",
             lambda: [Observation(source.workers.abandoned(source.name), {"source": source.name})],
         )
-        self._lineage = LineageEmitter(emit_lineage, self._metrics.lineage_dropped) if emit_lineage else None
+        dropped, name_of = self._metrics.lineage_dropped, source.dataset_name
+        self._lineage = LineageEmitter(emit_lineage, dropped, name_of) if emit_lineage else None
         lineage = [self._lineage] if self._lineage else []
         self._runner = Runner(
             settings.monitoring,

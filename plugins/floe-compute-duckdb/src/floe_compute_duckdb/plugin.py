@@ -13,6 +13,7 @@ from floe_core.plugin_interfaces.compute import (
     ComputePlugin,
     ConnectionResult,
     ConnectionStatus,
+    DatasetName,
     ResourceSpec,
 )
 from floe_core.plugin_interfaces.metadata import HealthState, HealthStatus
@@ -99,6 +100,13 @@ class DuckDBComputePlugin(ComputePlugin):
             time_limit(connection, max(0.001, deadline - time.monotonic())),
         ):
             return connection.execute(sql).fetchall()
+
+    def dataset_name(self, config: ComputeConfig, table: tuple[str, ...]) -> DatasetName:
+        """As dbt's integration with OpenLineage names it: the file, then database, schema and table."""
+        path = self._path(config)
+        defaults = (path.stem, "main")
+        parts = (*defaults[: max(0, 3 - len(table))], *table)
+        return DatasetName(namespace=f"duckdb://{path}", name=".".join(parts))
 
     def health_check(self, timeout_seconds: float = 5.0) -> HealthStatus:
         """As `validate_connection`, on the plugin's own configuration."""
