@@ -1,5 +1,6 @@
 """The age of the newest row against the promise."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
@@ -160,3 +161,13 @@ def test_the_details_say_from_when_on_the_promise_will_be_broken() -> None:
     }
     late = FreshnessFacts((NewestRow("orders.updated_at", observed_at=NOW, newest=NOW - 3 * HOUR),))
     assert FreshnessCheck().judge(promise, late, Rules()).details == {}
+
+
+@pytest.mark.requirement("FR-010")
+def test_the_details_tell_the_largest_clock_skew_that_was_measured() -> None:
+    watched = contract()
+    watched = replace(watched, freshness=watched.freshness * 3)
+    skews = (timedelta(seconds=1), None, timedelta(seconds=-2.5))
+    rows = tuple(NewestRow("orders.updated_at", NOW, NOW, clock_skew=skew) for skew in skews)
+    verdict = FreshnessCheck().judge(watched, FreshnessFacts(rows), Rules())
+    assert verdict.details["clock_skew_seconds"] == -2.5

@@ -44,6 +44,16 @@ async def test_without_a_clock_of_the_source_ours_is_used() -> None:
     assert (await answered(NOW - HOUR, NOW.replace(tzinfo=None))).observed_at == NOW
 
 
+async def test_the_skew_of_the_sources_clock_is_measured_where_it_has_one() -> None:
+    assert (await answered(NOW, NOW + 3 * SECOND)).clock_skew == 3 * SECOND
+    assert (await answered(NOW, None)).clock_skew is None
+    times = iter([NOW, NOW + 4 * SECOND])
+    told = contract(column="updated_at")
+    source = told_source(ToldCompute(rows=lambda: [(NOW, NOW + 2 * SECOND)]))
+    [row] = (await observe_freshness(told, source, clock=lambda: next(times))).rows
+    assert row.clock_skew == timedelta()  # it answered in the middle
+
+
 async def test_one_query_asks_for_both_times() -> None:
     compute = ToldCompute(rows=lambda: [(NOW, NOW)])
     await observe(told_source(compute))

@@ -99,3 +99,13 @@ def test_the_quality_score_is_the_last_runs_and_ends_with_its_contract() -> None
     assert f'floe_contract_quality_score{{contract="{name}"}} 87.5' in text_of(exposition)
     metrics.forget(name)
     assert "floe_contract_quality_score{" not in text_of(exposition)
+
+
+@pytest.mark.requirement("FR-010")
+def test_the_clock_skew_is_what_the_last_run_that_measured_it_told() -> None:
+    metrics, exposition = metrics_and_scrape()
+    assert "\nfloe_monitor_clock_skew_seconds" not in text_of(exposition)
+    run = check_run()
+    metrics.checked(replace(run, verdict=replace(run.verdict, details={"clock_skew_seconds": -2.5})))
+    metrics.checked(run)
+    assert "floe_monitor_clock_skew_seconds -2.5" in text_of(exposition)

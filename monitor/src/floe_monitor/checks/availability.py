@@ -105,10 +105,15 @@ def _total(spans: Iterable[Span]) -> timedelta:
 
 @dataclass(frozen=True, slots=True)
 class AvailabilityFacts:
-    """The newest ping and the history with it."""
+    """The newest ping and the history with it.
+
+    Attributes:
+        holds_for: As in `UptimeHistory.with_ping`.
+    """
 
     ping: Ping
     history: UptimeHistory
+    holds_for: timedelta | None = None
 
 
 class AvailabilityCheck(Check[AvailabilityFacts]):
@@ -135,6 +140,7 @@ class AvailabilityCheck(Check[AvailabilityFacts]):
             "latency_seconds": facts.ping.latency_seconds,
             "failure_reason": facts.ping.reason or None,
             "up": facts.ping.up,
+            "holds_for_seconds": facts.holds_for.total_seconds() if facts.holds_for else None,
         }
         return Verdict((outcome,), details)
 

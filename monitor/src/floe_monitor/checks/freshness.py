@@ -15,7 +15,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import ClassVar
+from typing import Any, ClassVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from floe_core.manifest.models import CheckIntervals
@@ -36,6 +36,7 @@ class NewestRow:
         newest: The greatest timestamp, as the source gave it: aware, or naive; None for an empty table.
         observed_at: The moment of observation, by the source's clock where it has one (aware).
         element: What findings call the column: the promise's element, or the one that was found.
+        clock_skew: How far the source's clock is ahead of ours; None if it has not told it.
         failure: Why nothing could be read; then the rest means nothing.
         is_configuration: Whether the failure is for a person to mend in the contract.
     """
@@ -43,6 +44,7 @@ class NewestRow:
     element: str
     observed_at: datetime | None = None
     newest: datetime | None = None
+    clock_skew: timedelta | None = None
     failure: str | None = None
     is_configuration: bool = False
 
@@ -84,7 +86,11 @@ class FreshnessCheck(Check[FreshnessFacts]):
             for outcome, (_, row) in zip(outcomes, pairs, strict=True)
             if row.observed_at is not None and outcome.status is CheckStatus.PASS
         }
-        return Verdict(outcomes, details={"stale_from": ends} if ends else {})
+        details: dict[str, Any] = {"stale_from": ends} if ends else {}
+        skews = [row.clock_skew.total_seconds() for row in facts.rows if row.clock_skew is not None]
+        if skews:
+            details["clock_skew_seconds"] = max(skews, key=abs)
+        return Verdict(outcomes, details=details)
 
 
 def last_data_change(snapshots: Iterable[Snapshot]) -> Snapshot | None:

@@ -35,13 +35,19 @@ async def _observe(promise: FreshnessPromise, source: Source, clock: Callable[[]
             return _by_snapshots(promise, table, clock)
         column = promise.column or _found_column(promise, table)
         element = f"{promise.table.name}.{column}"
+        asked_at = clock()
         rows = await source.rows(newest_row(promise.table.location.parts, column, source.dialect))
+        answered_at = clock()
         newest, observed_at = _values(rows)
     except (ConfigurationError, ValidationError) as error:
         return NewestRow(element, failure=error.what, is_configuration=True)
     except FloeError as error:
         return NewestRow(element, failure=error.what)
-    return NewestRow(element, observed_at=observed_at or clock(), newest=newest)
+    if observed_at is None:
+        return NewestRow(element, observed_at=answered_at, newest=newest)
+    # The source took its time somewhere between question and answer.
+    skew = observed_at - (asked_at + (answered_at - asked_at) / 2)
+    return NewestRow(element, observed_at=observed_at, newest=newest, clock_skew=skew)
 
 
 def _by_snapshots(promise: FreshnessPromise, table: Table, clock: Callable[[], datetime]) -> NewestRow:

@@ -43,6 +43,7 @@ METRICS: Final[Mapping[str, tuple[str, str]]] = {
     "floe_monitor_duties_total": ("counter", "Duties that this replica did for all, by duty and outcome"),
     "floe_monitor_duty_seconds": ("histogram", "Time that a duty took"),
     "floe_monitor_lineage_dropped_total": ("counter", "OpenLineage events that were not sent, by reason"),
+    "floe_monitor_clock_skew_seconds": ("gauge", "How far the source's clock is ahead of this machine's"),
     "floe_monitor_abandoned_calls": ("gauge", "Calls of a source that hang"),
 }
 # Seconds; the SDK's own bounds are meant for milliseconds.
@@ -62,6 +63,7 @@ class MonitorMetrics:
         self._availability: dict[str, float] = {}
         self._differences: dict[str, float] = {}
         self._quality: dict[str, float] = {}
+        self._clock_skew: float | None = None
         self._started = 0
         self._missed = 0
         self._violations = meter.create_counter(VIOLATIONS, description=METRICS[VIOLATIONS][1])
@@ -80,6 +82,7 @@ class MonitorMetrics:
         self.observe(AVAILABILITY, lambda: _per_contract(self._availability))
         self.observe(SCHEMA, lambda: _per_contract(self._differences))
         self.observe(QUALITY, lambda: _per_contract(self._quality))
+        self.observe("floe_monitor_clock_skew_seconds", self._skew, unit="s")
         self.observe("floe_monitor_coverage_ratio", lambda: [Observation(self.coverage)])
         self.observe("floe_monitor_contracts", lambda: [Observation(len(self.active))])
 
@@ -113,6 +116,8 @@ class MonitorMetrics:
         self._duration.record(run.duration.total_seconds(), {"contract": contract, "check_type": check})
         for finding in run.verdict.findings:
             self._violations.add(1, {"contract": contract, "type": check, "severity": finding.severity.value})
+        if isinstance(skew := run.verdict.details.get("clock_skew_seconds"), float):
+            self._clock_skew = skew
         measured = [outcome.measure for outcome in run.verdict.outcomes if outcome.measure is not None]
         if measured and run.check is ViolationType.FRESHNESS:
             self._freshness[contract] = max(measured)
@@ -122,6 +127,9 @@ class MonitorMetrics:
             self._differences[contract] = sum(measured)
         elif isinstance(score := run.verdict.details.get("quality_score"), float):
             self._quality[contract] = score
+
+    def _skew(self) -> Iterable[Observation]:
+        return [] if self._clock_skew is None else [Observation(self._clock_skew)]
 
     def started(self, key: str, drift: timedelta) -> None:
         """See `ScheduleObserver`."""

@@ -22,7 +22,7 @@ _log = structlog.get_logger(__name__)
 _BATCH = 500
 _PAUSE = timedelta(seconds=1)
 # Results gather for so long, since a transaction costs the same for one as for many; an alert does not wait.
-_GATHER = timedelta(milliseconds=100)
+_GATHER = timedelta(milliseconds=500)
 # Results that are kept while the store is away: 5 minutes of 10 000 contracts with four checks a minute, and a quarter
 # more; weeks of a hundred contracts at the default intervals.
 CAPACITY: Final = 250_000

@@ -52,8 +52,9 @@ async def _quality(target: Target) -> QualityFacts:
 
 async def _availability(target: Target) -> AvailabilityFacts:
     answer = await ping(target.source)
-    target.memory.uptime = target.memory.uptime.with_ping(answer, holds_for=holds_for(target.interval))
-    return AvailabilityFacts(answer, target.memory.uptime)
+    holds = holds_for(target.interval)
+    target.memory.uptime = target.memory.uptime.with_ping(answer, holds_for=holds)
+    return AvailabilityFacts(answer, target.memory.uptime, holds)
 
 
 async def _schema(target: Target) -> SchemaFacts:
