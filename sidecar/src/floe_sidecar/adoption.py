@@ -23,7 +23,7 @@ from floe_sidecar.locks import LOCK_NAME, FolderInUseError, lock
 from floe_sidecar.logs import log
 from floe_sidecar.orders import SpoolFullError, SpoolUnavailableError
 from floe_sidecar.records import DeadLetter, Record
-from floe_sidecar.runs import Begins
+from floe_sidecar.runs import Begins, waiting_starts_of_pods
 from floe_sidecar.salvage import readable_open_runs
 from floe_sidecar.spool import FILE_NAME, Spool
 from floe_sidecar.writer import Writer
@@ -106,6 +106,9 @@ async def _empty(folder: Path, name: str, writer: Writer, adopted: Adopted) -> N
     orphan = Spool(folder, file_name=name)
     try:
         orphan.open()
+        # START and end of the dead pod's own run are the leader's to send: this START would open it again.
+        with orphan.transaction():
+            orphan.settle(waiting_starts_of_pods(orphan.connection), [])
         while events := orphan.read_after(0, limit=_BATCH_EVENTS, max_bytes=_BATCH_BYTES)[0]:
             records = [
                 Record(event.run, event.digest, event.body, received_at=event.received_at)

@@ -1,8 +1,8 @@
 """What a sidecar says of its own pod: names for the events of others, and the START of the pod's run.
 
-START is sent once, over all restarts of the sidecar: the spool remembers it. A START that is still waiting when the pod
+START is sent once, over all restarts of the sidecar: the spool remembers it. A START that is still waiting when its pod
 ends is taken back, since the webhook's leader sends START and end then (docs/pod-runs.md), and a START that came behind
-the end would open the run again.
+the end would open the run again. So is one of a dead pod in whose spool this one goes on.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from floe_sidecar.orders import Stored
 from floe_sidecar.pod_run import BEGUN_AT, moment_of, start
 from floe_sidecar.records import Record
 from floe_sidecar.redaction import Redactor
-from floe_sidecar.runs import PodRun, earlier_runs, pod_run_begun_at, waiting_events
+from floe_sidecar.runs import PodRun, earlier_runs, pod_run_begun_at, waiting_starts_of_pods
 from floe_sidecar.settings import Settings
 from floe_sidecar.writer import Writer
 
@@ -40,7 +40,6 @@ class PodLineage:
         words = settings.redaction_names, settings.redaction_prefixes
         clean: Callable[[bytes], bytes] = Redactor(*words) if settings.redaction else bytes
         self._enrichment = Enrichment(settings.pod, self._kinship, redact=clean)
-        self._start = b""
         self._begun_at: float | None = None
 
     @property
@@ -69,33 +68,34 @@ class PodLineage:
         earlier, begun_at = recalled
         if earlier is not None:
             self._kinship.remember(earlier)
+            await self._take_back(but=run)
         if self._pod.pod_run and is_run(self._pod):
             self._begin_run(run, begun_at)
 
     async def withdraw(self) -> None:
         """Takes a START back that nobody has taken yet."""
-        if not self._start:
-            return
-        run, body_digest = self._pod.pod_uid.lower(), digest(self._start)
+        await self._take_back(but="")
+
+    async def _take_back(self, *, but: str) -> None:
         nothing: list[int] = []
         sequences = await self._writer.ask(
-            lambda spool: waiting_events(spool.connection, run, body_digest), or_else=nothing
+            lambda spool: waiting_starts_of_pods(spool.connection, but=but), or_else=nothing
         )
         if sequences:
             self._writer.settle(sequences)
 
     def _begin_run(self, run: str, begun_at: float | None) -> None:
-        at = self._wall_clock() if begun_at is None else begun_at
-        self._start = self.enrich(start(self._pod, at), "")
         if begun_at is not None:
             self._tell(begun_at)
             return
+        at = self._wall_clock()
+        body = self.enrich(start(self._pod, at), "")
 
         def kept(stored: asyncio.Future[Stored]) -> None:
             if not stored.cancelled() and stored.exception() is None:
                 self._tell(at)
 
-        self._writer.append([Record(run, digest(self._start), self._start, PodRun(at))]).add_done_callback(kept)
+        self._writer.append([Record(run, digest(body), body, PodRun(at))]).add_done_callback(kept)
 
     def _tell(self, begun_at: float) -> None:
         self._begun_at = begun_at

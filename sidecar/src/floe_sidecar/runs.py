@@ -248,10 +248,25 @@ def earlier_runs(connection: sqlite3.Connection) -> list[str] | None:
     return None
 
 
-def waiting_events(connection: sqlite3.Connection, run: str, digest: bytes) -> list[int]:
-    """The sequences of an event's copies that wait to be sent."""
-    rows = connection.execute("SELECT sequence FROM events WHERE run = ? AND digest = ?", (run, digest))
-    return [sequence for (sequence,) in rows]
+def waiting_starts_of_pods(connection: sqlite3.Connection, *, but: str = "") -> list[int]:
+    """The sequences of the STARTs of pods' own runs that nobody has taken yet, but for one run's.
+
+    The application may say something of that run, too: only what the sidecar has said is meant.
+    """
+    rows = connection.execute(
+        "SELECT e.sequence, b.body FROM events e JOIN bodies b USING (sequence) "
+        "WHERE e.run IN (SELECT run FROM pod_runs) AND e.run != ?",
+        (but,),
+    )
+    return [sequence for sequence, body in rows if _is_start_of_ours(body)]
+
+
+def _is_start_of_ours(body: object) -> bool:
+    try:
+        event = msgspec.json.decode(body, type=dict[str, object]) if isinstance(body, bytes) else {}
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False
+    return event.get("producer") == PRODUCER and event.get("eventType") == "START"
 
 
 def _word(value: object) -> str:

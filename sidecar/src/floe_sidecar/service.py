@@ -129,9 +129,9 @@ class Sidecar:
         await self.writer.start()
         if self.telemetry is not None:
             await self.telemetry.start()
-        await self._adopt()
         if self._pod is not None:
-            await self._pod.begin()
+            await self._pod.begin()  # what dead pods left is no run of this one's
+        await self._adopt()
         try:
             await _listen(self.application, self.settings.host, self.settings.port, Variable.PORT)
             await _listen(self.health, self.settings.health_host, self.settings.health_port, Variable.HEALTH_PORT)
@@ -153,7 +153,7 @@ class Sidecar:
         )
 
     async def _adopt(self) -> None:
-        """Takes over what dead pods left, before anything of this pod's can stand in front of it."""
+        """Takes over what dead pods left, before anything of the application's can stand in front of it."""
         settings = self.settings
         if settings.spool_directory is None or not settings.spool_per_pod:
             return

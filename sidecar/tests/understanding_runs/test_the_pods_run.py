@@ -136,6 +136,26 @@ async def test_a_start_that_nobody_took_is_taken_back_at_the_end(tmp_path: Path)
     assert BEGUN_AT in message(log)
 
 
+@pytest.mark.parametrize("each_its_own", [True, False])
+def test_a_start_that_a_dead_pod_left_on_a_volume_is_not_sent_by_the_next(
+    tmp_path: Path, *, each_its_own: bool
+) -> None:
+    other = "7f1d4a52-3c1b-4a57-9c0a-5d7a1c0f9d11"
+    variables = {**VARIABLES, "SPOOL_PER_POD": str(each_its_own).lower()}
+    with relay_process(tmp_path, **variables, LINEAGE_URL="http://127.0.0.1:9") as dead:
+        send(dead, body(1))
+        wait_until(lambda: b"floe_sidecar_queue_events 2\n" in dead.get("/metrics"))
+        dead.kill()
+    following = {**variables, "POD_UID": other}
+    with (
+        backend_in_thread(BackendStandIn()) as backend,
+        relay_process(tmp_path, **following, LINEAGE_URL=backend.url),
+    ):
+        wait_until(lambda: len(backend.accepted) == 2)
+
+    assert {seen.run for seen in backend.accepted} == {run_id(1), other}
+
+
 @pytest.mark.parametrize(
     "pod",
     [
