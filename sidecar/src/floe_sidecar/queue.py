@@ -18,7 +18,7 @@ import os
 import sqlite3
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from urllib.parse import quote
@@ -228,6 +228,14 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _own_folder(environment: Mapping[str, str]) -> str | None:
+    """The spool of the relay that runs with this environment."""
+    folder = environment.get(Variable.SPOOL_DIRECTORY)
+    if folder and environment.get(Variable.SPOOL_PER_POD, "").lower() == "true":
+        return str(Path(folder) / environment.get(Variable.POD_UID, ""))
+    return folder
+
+
 def _command(
     commands: argparse._SubParsersAction[argparse.ArgumentParser],
     name: str,
@@ -239,7 +247,7 @@ def _command(
     of_telemetry: bool = False,
 ) -> argparse.ArgumentParser:
     command = commands.add_parser(name, help=meaning, description=meaning)
-    folder = os.environ.get(Variable.SPOOL_DIRECTORY)
+    folder = _own_folder(os.environ)
     command.add_argument(
         "--spool",
         type=Path,

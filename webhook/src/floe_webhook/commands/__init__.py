@@ -1,4 +1,4 @@
-"""The webhook's commands: `floe inject`, `uninject`, `explain`, `check` and `status`.
+"""The webhook's commands: `floe inject`, `uninject`, `explain`, `check`, `status` and `queue`.
 
 The modules that declare a command import click only, so that `floe --help` stays quick; what a command does is imported
 when it runs.
@@ -7,6 +7,7 @@ when it runs.
 from floe_webhook.commands.check import check
 from floe_webhook.commands.explain import explain
 from floe_webhook.commands.files import inject, uninject
+from floe_webhook.commands.queue import queue
 from floe_webhook.commands.status import status
 
-commands = [check, explain, inject, status, uninject]
+commands = [check, explain, inject, queue, status, uninject]

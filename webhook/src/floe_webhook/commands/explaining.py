@@ -45,7 +45,7 @@ def explain_pod(pod: str, namespace: str | None, options: ClusterOptions, manife
     Raises:
         ConfigurationError: There is no such pod, or no way to the cluster.
     """
-    for line in asyncio.run(_told(_name_of(pod), namespace, options, manifest_file)):
+    for line in asyncio.run(_told(name_of(pod), namespace, options, manifest_file)):
         click.echo(line)
 
 
@@ -95,7 +95,12 @@ async def _profile(cluster: Cluster) -> tuple[Profile | None, str]:
         return None, f"You may not read the manifest in the cluster ({error}); give it with --manifest."
 
 
-def _name_of(pod: str) -> str:
+def name_of(pod: str) -> str:
+    """The pod's name, of NAME or pod/NAME.
+
+    Raises:
+        UsageError: It names something else.
+    """
     for prefix in _PREFIXES:
         if pod.startswith(prefix):
             return pod.removeprefix(prefix)
