@@ -33,7 +33,7 @@ fuzz: setup ## spoiled AdmissionReviews for the webhook, e.g. COUNT=100000; ARGS
 
 e2e: setup ## a real one-node cluster, a real Collector; binaries and images are built once and cached
 	@$(BIN)/python -m tests.e2e.cluster build
-	$(BIN)/pytest -q -n 2 --dist loadgroup -m e2e tests/e2e $(ARGS)
+	$(BIN)/pytest -q -n 2 --dist loadscope -m e2e tests/e2e $(ARGS)
 
 cluster-up: setup ## a real one-node cluster by hand, with our images; prints its KUBECONFIG; needs root
 	@$(BIN)/python -m tests.e2e.cluster start

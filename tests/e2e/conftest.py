@@ -4,7 +4,7 @@ import os
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,25 +18,18 @@ from tests.e2e.cluster.node import Node
 from tests.e2e.cluster.node import node as start_node
 from tests.e2e.cluster.processes import LOOPBACK
 from tests.e2e.evidence import scan
+from tests.e2e.scheduling import NodeBesideControlPlane
 from tests.e2e.traces import traces_of_a_node
 from tests.e2e.webhook_program import EXAMPLE_MANIFEST, WebhookRunner, webhook_program
-
-_HERE = Path(__file__).parent
 
 NODE_WAIT_SECONDS = 900.0
 """For another run on this machine, whose node has to end first."""
 
 
-@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in this hook
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Has the tests of the node run beside those of the control plane; each group stays with one worker.
-
-    There is one node at a time on a machine, and module-wide fixtures (releases, programs) are made once.
-    """
-    for item in items:
-        if item.get_closest_marker("e2e") and item.path.is_relative_to(_HERE):
-            group = "node" if "node" in getattr(item, "fixturenames", ()) else "control-plane"
-            item.add_marker(pytest.mark.xdist_group(group))
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> NodeBesideControlPlane | None:
+    """With `--dist loadscope` the tests of the node run beside all others."""
+    return NodeBesideControlPlane(config, log) if config.getvalue("dist") == "loadscope" else None
 
 
 @pytest.fixture(scope="session", autouse=True)
