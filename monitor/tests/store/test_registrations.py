@@ -68,3 +68,13 @@ async def test_of_many_watched_contracts_those_that_are_gone_become_inactive_and
     assert len(await active_contracts(engine)) == 20
     await register(engine, [], NOW)
     assert await active_contracts(engine) == ()
+
+
+async def test_what_another_replica_took_out_comes_back_without_its_document_being_written_again(
+    engine: AsyncEngine,
+) -> None:
+    many = [contract(name=f"c{number}", freshness=HOUR) for number in range(3)]
+    await register(engine, many, NOW)
+    await register(engine, many[:1], NOW)
+    await register(engine, many, NOW, changed=[])
+    assert len(await active_contracts(engine)) == 3

@@ -84,6 +84,8 @@ class Roster:
         self._interval = interval
         self.known = Known.of(())
         self._known: dict[ContractId, Contract] = {}
+        # As they were registered in the store by this process.
+        self._stored: dict[ContractId, Contract] = {}
         self._contracts: dict[ContractId, Contract] = {}
         self._fences: Mapping[str, int] = {}
         self._held: dict[ContractId, int] = {}
@@ -100,7 +102,9 @@ class Roster:
         """
         if not contracts:
             _log.info("contracts.none")
-        await register(self._engine, contracts, datetime.now(UTC))
+        changed = [contract for contract in contracts if self._stored.get(contract.id) is not contract]
+        await register(self._engine, contracts, datetime.now(UTC), changed)
+        self._stored = {contract.id: contract for contract in contracts}
         async with self._following:
             self._known = {contract.id: contract for contract in contracts}
             self.known = Known.of(self._known)

@@ -29,36 +29,49 @@ from floe_monitor.store.tables import (
 )
 
 
-async def register(engine: AsyncEngine, contracts: Sequence[Contract], now: datetime) -> None:
-    """Makes these contracts the watched ones; others stay, inactive, with their history."""
-    keys = [(contract.id.name, contract.id.version) for contract in contracts]
+async def register(
+    engine: AsyncEngine, contracts: Sequence[Contract], now: datetime, changed: Sequence[Contract] | None = None
+) -> None:
+    """Makes these contracts the watched ones; others stay, inactive, with their history.
+
+    Args:
+        engine: The store.
+        contracts: All that are watched.
+        now: The present.
+        changed: Those of them whose documents may not be stored yet; all by default.
+    """
+    listed = _is_one_of([(contract.id.name, contract.id.version) for contract in contracts])
+    new = contracts if changed is None else changed
     async with engine.begin() as connection:
-        await connection.execute(
-            update(RegisteredContract).where(RegisteredContract.active, ~_is_one_of(keys)).values(active=False)
-        )
-        if not contracts:
-            return
-        statement = upsert(RegisteredContract)
-        new = statement.excluded
-        # A row that is as it should be is not written again: all are, each time that one changes.
-        statement = statement.on_conflict_do_update(
-            index_elements=["contract_name", "contract_version"],
-            set_={"contract_data": new.contract_data, "active": True},
-            where=or_(~RegisteredContract.active, RegisteredContract.contract_data != new.contract_data),
-        )
-        await connection.execute(
-            statement,
-            [
-                {
-                    "contract_name": contract.id.name,
-                    "contract_version": contract.id.version,
-                    "contract_data": storable(contract.document),
-                    "registered_at": now,
-                    "active": True,
-                }
-                for contract in contracts
-            ],
-        )
+        is_active = RegisteredContract.active
+        await connection.execute(update(RegisteredContract).where(is_active, ~listed).values(active=False))
+        await connection.execute(update(RegisteredContract).where(~is_active, listed).values(active=True))
+        await _store_documents(connection, new, now)
+
+
+async def _store_documents(connection: AsyncConnection, contracts: Sequence[Contract], now: datetime) -> None:
+    if not contracts:
+        return
+    statement = upsert(RegisteredContract)
+    new = statement.excluded
+    statement = statement.on_conflict_do_update(
+        index_elements=["contract_name", "contract_version"],
+        set_={"contract_data": new.contract_data, "active": True},
+        where=or_(~RegisteredContract.active, RegisteredContract.contract_data != new.contract_data),
+    )
+    await connection.execute(
+        statement,
+        [
+            {
+                "contract_name": contract.id.name,
+                "contract_version": contract.id.version,
+                "contract_data": storable(contract.document),
+                "registered_at": now,
+                "active": True,
+            }
+            for contract in contracts
+        ],
+    )
 
 
 def _is_one_of(keys: Sequence[tuple[str, str]]) -> ColumnElement[bool]:
