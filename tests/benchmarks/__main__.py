@@ -6,13 +6,15 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tests.benchmarks import admission, dbt_ol, monitor, sidecar
+from tests.benchmarks import admission, collector, dbt_ol, kills, monitor, sidecar
 from tests.benchmarks.report import Table, page
 
 PAGE = Path(__file__).parents[2] / "docs" / "benchmarks.md"
 BENCHMARKS: dict[str, Callable[[bool], Sequence[Table]]] = {
     "admission": admission.measure,
     "sidecar": sidecar.measure,
+    "collector": collector.measure,
+    "kills": kills.measure,
     "dbt_ol": dbt_ol.measure,
     "monitor": monitor.measure,
 }

@@ -1,7 +1,8 @@
 """A lean sender of lineage: raw sockets in a process of its own, so that it takes little from what it measures.
 
-`python -m tests.benchmarks.load PORT CONNECTIONS SECONDS RATE` sends events of 5 KB over connections that are kept
-alive, and prints one JSON object with what it saw. A rate of 0 sends as fast as answers come.
+`python -m tests.benchmarks.load PORT CONNECTIONS SECONDS RATE [otlp]` sends events of 5 KB over connections that are
+kept alive, and prints one JSON object with what it saw. A rate of 0 sends as fast as answers come; `otlp` wraps each
+event into a log record for a Collector.
 """
 
 import json
@@ -59,9 +60,17 @@ def event(number: int, run: int) -> bytes:
     return (body[:-1] + ', "padding": "' + "x" * padding + '"}').encode()
 
 
-def send(port: int, *, connections: int, seconds: float, rate: float = 0.0) -> Seen:
+def log_record(event_body: bytes) -> bytes:
+    """The event as the one log record of an OTLP export request, in JSON."""
+    record = {"timeUnixNano": "1", "body": {"stringValue": event_body.decode()}}
+    scope = {"scope": {}, "logRecords": [record]}
+    return json.dumps({"resourceLogs": [{"resource": {}, "scopeLogs": [scope]}]}).encode()
+
+
+def send(port: int, *, connections: int, seconds: float, rate: float = 0.0, otlp: bool = False) -> Seen:
     """Runs the sender in a process of its own and gives what it saw."""
     command = [sys.executable, "-m", "tests.benchmarks.load", str(port), str(connections), str(seconds), str(rate)]
+    command += ["otlp"] if otlp else []
     told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     return Seen(**json.loads(told.stdout))
 
@@ -69,15 +78,17 @@ def send(port: int, *, connections: int, seconds: float, rate: float = 0.0) -> S
 class _Sender:
     """One connection that always has one request under way, or waits for its turn."""
 
-    def __init__(self, port: int, run: int) -> None:
+    def __init__(self, port: int, run: int, *, otlp: bool) -> None:
         self.socket = socket.create_connection(("127.0.0.1", port))
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.sent_at = 0.0
-        body = event(0, run)
-        head = f"POST /api/v1/lineage HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+        body = log_record(event(0, run)) if otlp else event(0, run)
+        path = "/v1/logs" if otlp else "/api/v1/lineage"
+        head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+        head += f"Content-Length: {len(body)}\r\n\r\n"
         # Only the digits of the time differ from event to event, as cheaply as can be.
         at = body.index(b".000000Z") + 1
-        self._before, self._after = head + body[:at], body[at + 6 :]
+        self._before, self._after = head.encode() + body[:at], body[at + 6 :]
         self._number = 0
 
     def post(self) -> None:
@@ -86,9 +97,9 @@ class _Sender:
         self.socket.sendall(b"%b%06d%b" % (self._before, self._number, self._after))
 
 
-def _run(port: int, connections: int, seconds: float, rate: float) -> Seen:
+def _run(port: int, connections: int, seconds: float, rate: float, *, otlp: bool) -> Seen:
     selector = selectors.DefaultSelector()
-    senders = [_Sender(port, run + int(time.time() * 1000) % 2**32 * 1000) for run in range(connections)]
+    senders = [_Sender(port, run + int(time.time() * 1000) % 2**32 * 1000, otlp=otlp) for run in range(connections)]
     for sender in senders:
         selector.register(sender.socket, selectors.EVENT_READ, sender)
     idle = deque(senders)
@@ -104,7 +115,7 @@ def _run(port: int, connections: int, seconds: float, rate: float) -> Seen:
             if not answer:
                 raise SystemExit("the connection was closed")
             latencies.append((time.perf_counter() - key.data.sent_at) * 1000)
-            failed += not answer.startswith(b"HTTP/1.1 201")
+            failed += not answer.startswith((b"HTTP/1.1 201", b"HTTP/1.1 200"))
             idle.append(key.data)
     elapsed = time.perf_counter() - started
     for sender in senders:
@@ -115,5 +126,7 @@ def _run(port: int, connections: int, seconds: float, rate: float) -> Seen:
 
 if __name__ == "__main__":
     arguments = sys.argv[1:]
-    seen = _run(int(arguments[0]), int(arguments[1]), float(arguments[2]), float(arguments[3]))
+    seen = _run(
+        int(arguments[0]), int(arguments[1]), float(arguments[2]), float(arguments[3]), otlp="otlp" in arguments
+    )
     sys.stdout.write(json.dumps({name: getattr(seen, name) for name in Seen.__slots__}) + "\n")
