@@ -63,7 +63,7 @@ class Enforcement:
         labels = {one["metadata"]["name"]: _labels(one) for one in self.client.every("v1", "Namespace")}
         text = rules(policies, pods, labels)
         if text != self._written:
-            run(["iptables-restore", "--noflush"], standard_input=text)
+            _restore(text)
             self._written = text
         with self._round:
             self._rounds += 1
@@ -79,7 +79,7 @@ def network_policies(cluster: Cluster) -> Iterator[Enforcement]:
         enforcement.write()
         thread = threading.Thread(target=_keep, args=(enforcement, stop))
         jumps = [f"-I {hook} 1 -j {CHAIN}" for hook in _HOOKS]
-        run(["iptables-restore", "--noflush"], standard_input=_table(jumps))
+        _restore(_table(jumps))
         thread.start()
         try:
             yield enforcement
@@ -87,7 +87,7 @@ def network_policies(cluster: Cluster) -> Iterator[Enforcement]:
             stop.set()
             thread.join()
             no_jumps = [f"-D {hook} -j {CHAIN}" for hook in _HOOKS]
-            run(["iptables-restore", "--noflush"], standard_input=_table([*no_jumps, f"-F {CHAIN}"]))
+            _restore(_table([*no_jumps, f"-F {CHAIN}"]))
 
 
 def _keep(enforcement: Enforcement, stop: threading.Event) -> None:
@@ -124,6 +124,10 @@ def rules(policies: Sequence[Manifest], pods: Sequence[Manifest], namespaces: Ma
                     inside += [f"-A {chain} {match} -j RETURN" for match in matches]
             inside.append(f"-A {chain} -j REJECT")
     return _table([*(f":{chain} - [0:0]" for chain in dict.fromkeys(chains)), *ways, *inside])
+
+
+def _restore(text: str) -> None:
+    run(["iptables-restore", "--wait", "10", "--noflush"], standard_input=text)  # kube-proxy writes, too
 
 
 def _table(lines: Sequence[str]) -> str:
