@@ -72,6 +72,8 @@ def test_a_contract_adds_to_who_is_told_and_silences_nobody() -> None:
         ("retention_days: 1", "retention_days", "FR-002"),
         ("clock_skew_tolerance_seconds: 900", "clock_skew_tolerance_seconds", "FR-010"),
         ("check_timeout_seconds: 900", "check_timeout_seconds", "FR-022"),
+        ("calls_per_source: 900", "calls_per_source", "FR-022"),
+        ("contract_histograms_up_to: 9", "contract_histograms_up_to", "FR-044"),
         ("alerts: {dedup_window_minutes: 900}", "alerts.dedup_window_minutes", "FR-029"),
         ("alerts: {rate_limit_per_contract: 900}", "alerts.rate_limit_per_contract", "FR-030"),
         ("alerts: {rate_limit_window_minutes: 900}", "alerts.rate_limit_window_minutes", "FR-030"),

@@ -14,10 +14,11 @@ from monitor.tests.builders import SECOND, check_run, contract, outcome
 pytestmark = pytest.mark.requirement("FR-033", "HOUSE-12")
 
 
-def metrics_and_scrape() -> tuple[MonitorMetrics, Exposition]:
+def metrics_and_scrape(*, histograms_up_to: int = 200) -> tuple[MonitorMetrics, Exposition]:
     holder: list[MonitorMetrics] = []
     exposition = Exposition(lambda: holder[0].active)
-    metrics = MonitorMetrics(MeterProvider(metric_readers=[exposition.reader]).get_meter("floe_monitor"))
+    meter = MeterProvider(metric_readers=[exposition.reader]).get_meter("floe_monitor")
+    metrics = MonitorMetrics(meter, histograms_up_to=histograms_up_to)
     holder.append(metrics)
     metrics.active = {str(contract().id)}
     return metrics, exposition
@@ -109,3 +110,16 @@ def test_the_clock_skew_is_what_the_last_run_that_measured_it_told() -> None:
     metrics.checked(replace(run, verdict=replace(run.verdict, details={"clock_skew_seconds": -2.5})))
     metrics.checked(run)
     assert "floe_monitor_clock_skew_seconds -2.5" in text_of(exposition)
+
+
+def test_with_many_contracts_durations_are_told_of_each_check_only() -> None:
+    metrics, exposition = metrics_and_scrape(histograms_up_to=1)
+    metrics.active = {str(contract(name=name).id) for name in ("a", "b")}
+    metrics.checked(check_run(of=contract(name="a")))
+    metrics.checked(check_run(of=contract(name="b")))
+    text = text_of(exposition)
+    assert 'floe_contract_check_duration_seconds_count{check_type="freshness"} 2.0' in text
+    metrics.active.clear()
+    metrics.active.add(str(contract(name="a").id))
+    metrics.checked(check_run(of=contract(name="a")))
+    assert f'contract="{contract(name="a").id}"' in text_of(exposition)

@@ -307,6 +307,12 @@ class Monitoring(Section):
         default=60, ge=0, description="How far in the future a timestamp may lie"
     )
     check_timeout_seconds: float = Field(default=30, gt=0, description="Longest check; longer is a failure")
+    calls_per_source: int = Field(
+        default=16, ge=1, description="How many calls of one source go on at once, so that none holds up another"
+    )
+    contract_histograms_up_to: int = Field(
+        default=200, ge=0, description="Contracts up to which durations are told of each; above, of each check only"
+    )
 
     @property
     def check_timeout(self) -> timedelta:

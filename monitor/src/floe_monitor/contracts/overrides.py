@@ -39,6 +39,8 @@ _THE_PLATFORMS: Final[Mapping[KeyPath, str]] = {
     ("retention_days",): "FR-002",
     ("clock_skew_tolerance_seconds",): "FR-010",
     ("check_timeout_seconds",): "FR-022",
+    ("calls_per_source",): "FR-022",
+    ("contract_histograms_up_to",): "FR-044",
     ("alerts", "dedup_window_minutes"): "FR-029",
     ("alerts", "rate_limit_per_contract"): "FR-030",
     ("alerts", "rate_limit_window_minutes"): "FR-030",

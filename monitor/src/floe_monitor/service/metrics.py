@@ -53,11 +53,16 @@ _BUCKETS = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 
 class MonitorMetrics:
     """Counts for the schedule, the checks, the recorder and the dispatcher.
 
+    Args:
+        meter: Of the meter provider that is scraped.
+        histograms_up_to: With more contracts than that durations are told of each check, not of each contract.
+
     Attributes:
         active: Identities of the contracts that are watched; a scrape shows no others.
     """
 
-    def __init__(self, meter: Meter) -> None:
+    def __init__(self, meter: Meter, *, histograms_up_to: int = 200) -> None:
+        self._histograms_up_to = histograms_up_to
         self.active: set[str] = set()
         self._freshness: dict[str, float] = {}
         self._availability: dict[str, float] = {}
@@ -113,7 +118,10 @@ class MonitorMetrics:
         contract = str(run.contract.id)
         check = run.check.value
         self._results.add(1, {"check_type": check, "status": run.verdict.status.value})
-        self._duration.record(run.duration.total_seconds(), {"contract": contract, "check_type": check})
+        labels = {"check_type": check}
+        if len(self.active) <= self._histograms_up_to:
+            labels["contract"] = contract
+        self._duration.record(run.duration.total_seconds(), labels)
         for finding in run.verdict.findings:
             self._violations.add(1, {"contract": contract, "type": check, "severity": finding.severity.value})
         if isinstance(skew := run.verdict.details.get("clock_skew_seconds"), float):
@@ -178,7 +186,8 @@ def _histogram(meter: Meter, name: str) -> Histogram:
 
 
 def _per_contract(values: Mapping[str, float]) -> Iterable[Observation]:
-    return [Observation(value, {"contract": contract}) for contract, value in values.items()]
+    # A copy at once: a scrape is rendered in a thread of its own, while checks go on.
+    return [Observation(value, {"contract": contract}) for contract, value in list(values.items())]
 
 
 def _check_of(key: str) -> str:

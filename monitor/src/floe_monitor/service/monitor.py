@@ -122,7 +122,9 @@ class Monitor:
         self._exposition = Exposition(lambda: self._metrics.active)
         self._providers = telemetry(self._exposition.reader)
         tracers, meters = self._providers
-        self._metrics = MonitorMetrics(meters.get_meter("floe_monitor"))
+        self._metrics = MonitorMetrics(
+            meters.get_meter("floe_monitor"), histograms_up_to=settings.monitoring.contract_histograms_up_to
+        )
         self._changes = changes
         self._directory_problems = list(problems)
         self._engine = open_engine(settings.database_url)

@@ -1,5 +1,6 @@
 """The monitor's HTTP: `/healthz` (the process lives), `/readyz` (it can work now, and what it cannot), `/metrics`."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
@@ -35,7 +36,8 @@ def _readyz(state: ServiceState) -> Callable[[web.Request], Awaitable[web.Respon
 
 def _metrics(exposition: Exposition) -> Callable[[web.Request], Awaitable[web.Response]]:
     async def metrics(request: web.Request) -> web.Response:
-        body, content_type = exposition.render(request.headers.get("Accept", ""))
+        # With thousands of contracts this takes a second, in which checks have to begin.
+        body, content_type = await asyncio.to_thread(exposition.render, request.headers.get("Accept", ""))
         return web.Response(body=body, headers={"Content-Type": content_type})
 
     return metrics

@@ -70,7 +70,7 @@ def create_plugins(
         name=compute.name,
         compute=compute,
         catalog=catalog,
-        workers=Workers(),
+        workers=Workers(per_source=manifest.monitoring.calls_per_source),
         timeout=timedelta(seconds=manifest.monitoring.check_timeout_seconds),
         quality=quality,
     )
