@@ -46,6 +46,7 @@ def application(
     *,
     follow_runs: bool,
     enrich: Enrich | None,
+    saw: Callable[[bytes], None] | None,
 ) -> Server:
     """Where lineage and telemetry come in: from the pod itself, or in a gateway from everybody with a token."""
     clock = asyncio.get_running_loop().time
@@ -54,6 +55,7 @@ def application(
         metrics,
         redact=redactor(settings),
         enrich=enrich,
+        saw=saw,
         follow_runs=follow_runs,
         batch_max_events=settings.batch_max_events,
         clock=clock,

@@ -23,8 +23,8 @@ OTHER = "other"
 class Counter:
     """A number that only grows, optionally by the value of one label."""
 
-    def __init__(self, name: str, meaning: str, label: str = "") -> None:
-        self.name, self.meaning, self.label = name, meaning, label
+    def __init__(self, name: str, meaning: str, label: str = "", *, prefix: str = _PREFIX) -> None:
+        self.name, self.meaning, self.label = prefix + name, meaning, label
         self.values: dict[str, int] = {} if label else {"": 0}
 
     def add(self, amount: int = 1, value: str = "") -> None:
@@ -41,30 +41,40 @@ class Counter:
     def lines(self) -> list[str]:
         """The samples, without the heading."""
         if not self.label:
-            return [f"{_PREFIX}{self.name} {self.values['']}"]
-        return [f'{_PREFIX}{self.name}{{{self.label}="{value}"}} {n}' for value, n in sorted(self.values.items())]
+            return [f"{self.name} {self.values['']}"]
+        return [f'{self.name}{{{self.label}="{value}"}} {n}' for value, n in sorted(self.values.items())]
 
 
 class Histogram:
-    """How long something took, in seconds, over `LATENCY_BUCKETS_SECONDS`."""
+    """How long something took, in seconds, over `LATENCY_BUCKETS_SECONDS` or other bounds, for one value of a label."""
 
-    def __init__(self, name: str, meaning: str) -> None:
-        self.name, self.meaning = name, meaning
-        self.counts = [0] * (len(LATENCY_BUCKETS_SECONDS) + 1)
+    def __init__(
+        self,
+        name: str,
+        meaning: str,
+        *,
+        prefix: str = _PREFIX,
+        label: tuple[str, str] | None = None,
+        bounds: Sequence[float] = LATENCY_BUCKETS_SECONDS,
+    ) -> None:
+        self.name, self.meaning, self.label, self.bounds = prefix + name, meaning, label, bounds
+        self.counts = [0] * (len(bounds) + 1)
         self.seconds = 0.0
 
     def observe(self, seconds: float) -> None:
         """Adds one duration."""
-        self.counts[bisect.bisect_left(LATENCY_BUCKETS_SECONDS, seconds)] += 1
+        self.counts[bisect.bisect_left(self.bounds, seconds)] += 1
         self.seconds += seconds
 
     def lines(self) -> list[str]:
         """The samples, without the heading."""
-        name, lines, cumulated = _PREFIX + self.name, [], 0
-        for bound, count in zip((*map(str, LATENCY_BUCKETS_SECONDS), "+Inf"), self.counts, strict=True):
+        name, lines, cumulated = self.name, [], 0
+        own = f'{self.label[0]}="{self.label[1]}"' if self.label else ""
+        inner, outer = (f"{own},", f"{{{own}}}") if own else ("", "")
+        for bound, count in zip((*map(str, self.bounds), "+Inf"), self.counts, strict=True):
             cumulated += count
-            lines.append(f'{name}_bucket{{le="{bound}"}} {cumulated}')
-        return [*lines, f"{name}_sum {self.seconds:.6f}", f"{name}_count {cumulated}"]
+            lines.append(f'{name}_bucket{{{inner}le="{bound}"}} {cumulated}')
+        return [*lines, f"{name}_sum{outer} {self.seconds:.6f}", f"{name}_count{outer} {cumulated}"]
 
 
 Sizes = tuple[str, str, Mapping[str, int]]
@@ -126,18 +136,22 @@ class Metrics:
         self.commit_seconds = Histogram("commit_seconds", "Group commits of the spool, with their fsync.")
         self.delivery_seconds = Histogram("delivery_seconds", "Requests to the backend, from start to answer.")
         self.telemetry = TelemetryMetrics()
+        self.more: Sequence[Counter | Histogram] = ()
+        """Those of others that are shown beside (`floe_sidecar.pipeline`)."""
 
     def text(self, gauges: Sequence[tuple[str, str, float]], by_namespace: Sequence[Sizes] = ()) -> str:
         """All samples in the text format; gauges are (name, meaning, value), read at the moment of asking."""
         lines: list[str] = []
         own = [metric for metric in vars(self).values() if isinstance(metric, Counter | Histogram)]
-        for metric in [*own, *vars(self.telemetry).values()]:
+        for metric in [*own, *vars(self.telemetry).values(), *self.more]:
             kind = "counter" if isinstance(metric, Counter) else "histogram"
-            lines += _heading(metric.name, metric.meaning, kind) + metric.lines()
+            heading = _heading(metric.name, metric.meaning, kind)
+            # One heading for all label values of a histogram, which stand together.
+            lines += ([] if heading[0] in lines else heading) + metric.lines()
         for name, meaning, value in gauges:
-            lines += [*_heading(name, meaning, "gauge"), f"{_PREFIX}{name} {value:g}"]
+            lines += [*_heading(_PREFIX + name, meaning, "gauge"), f"{_PREFIX}{name} {value:g}"]
         for name, meaning, values in by_namespace:
-            lines += _heading(name, meaning, "gauge")
+            lines += _heading(_PREFIX + name, meaning, "gauge")
             lines += [
                 f'{_PREFIX}{name}{{namespace="{key}"}} {value}' for key, value in sorted(_largest(values).items())
             ]
@@ -154,7 +168,7 @@ def _largest(values: Mapping[str, int]) -> dict[str, int]:
 
 
 def _heading(name: str, meaning: str, kind: str) -> list[str]:
-    return [f"# HELP {_PREFIX}{name} {meaning}", f"# TYPE {_PREFIX}{name} {kind}"]
+    return [f"# HELP {name} {meaning}", f"# TYPE {name} {kind}"]
 
 
 Clock = Callable[[], float]

@@ -53,6 +53,7 @@ class Receiver:
         *,
         redact: Callable[[bytes], bytes] = bytes,
         enrich: Enrich | None = None,
+        saw: Callable[[bytes], None] | None = None,
         follow_runs: bool,
         batch_max_events: int,
         clock: Clock,
@@ -61,6 +62,7 @@ class Receiver:
         self._metrics = metrics
         self._redact = redact
         self._enrich = enrich
+        self._saw = saw
         self._follow_runs = follow_runs
         self._batch_max_events = batch_max_events
         self._clock = clock
@@ -93,6 +95,9 @@ class Receiver:
 
         def answer(stored: asyncio.Future[Stored]) -> None:
             trouble = self._count(stored, len(records), request, source)
+            if trouble is None and self._saw is not None:
+                for record in records:
+                    self._saw(record.body)
             respond(confirmed(stored.result()) if trouble is None else fault(503, trouble))
 
         self._writer.append(records).add_done_callback(answer)

@@ -41,6 +41,7 @@ from floe_sidecar.locks import FolderInUseError, lock
 from floe_sidecar.logs import log
 from floe_sidecar.metrics import Metrics
 from floe_sidecar.orders import SpoolFullError, SpoolUnavailableError
+from floe_sidecar.pipeline import Pipeline
 from floe_sidecar.pod_lineage import PodLineage
 from floe_sidecar.records import Record
 from floe_sidecar.runs import ENDS, OpenRun, abort
@@ -90,6 +91,8 @@ class Sidecar:
         self._closes_runs = settings.abort_open_runs and not is_gateway
         self.telemetry = telemetry(settings, self.directory, self.metrics)
         self._pod = None if is_gateway else PodLineage(settings, self.writer, wall_clock=time.time)
+        self._pipeline = Pipeline()
+        self.metrics.more = () if is_gateway else self._pipeline.metrics
         self.application = application(
             settings,
             self.writer,
@@ -97,6 +100,7 @@ class Sidecar:
             self.telemetry,
             follow_runs=self._closes_runs,
             enrich=self._pod.enrich if self._pod is not None else None,
+            saw=self._pipeline.saw if self._pod is not None else None,
         )
         health = Health(
             self.writer,
@@ -211,7 +215,7 @@ class Sidecar:
         if self.telemetry is not None:
             numbers["unsent_telemetry_requests"] = self.telemetry.writer.level.events
         log(
-            logging.WARNING if level.events else logging.INFO,
+            logging.WARNING if level.events or numbers.get("unsent_telemetry_requests") else logging.INFO,
             "ended",
             **numbers,
             spool=str(self.directory),
@@ -233,6 +237,7 @@ class Sidecar:
                 bodies = [(run.run, abort(run)) for run in runs[start : start + _RUNS_AT_ONCE]]
                 records = [Record(key, digest(body), body, ENDS) for key, body in bodies]
                 closed += (await self.writer.append(records)).new
+                self._pipeline.closed(runs[start : start + _RUNS_AT_ONCE])
         except (SpoolFullError, SpoolUnavailableError) as error:
             log(logging.ERROR, "open runs could not be closed", runs=len(runs) - closed, reason=str(error))
         self.metrics.runs_closed.add(closed)
