@@ -24,7 +24,10 @@ MANIFEST: dict[str, Any] = {
     "metadata": {"name": "acme", "version": "1.0.0", "owner": "data@acme.example"},
     "plugins": {
         "telemetry_backend": {"type": "jaeger", "config": {"endpoint": "jaeger.observability.svc:4317"}},
-        "lineage_backend": {"type": "marquez", "version": "1.0.0", "config": {"url": "http://marquez:5000"}},
+        "lineage_backend": {
+            "type": "marquez",
+            "config": {"url": "http://marquez:5000", "api_key": "${env:MARQUEZ_API_KEY}"},
+        },
         "alert_channels": [{"type": "webhook", "name": "oncall", "config": {"url": "https://oncall.example/hook"}}],
     },
     "credentials": {"MARQUEZ_API_KEY": {"secret": "marquez", "key": "api-key"}},
@@ -138,6 +141,11 @@ def told(text: str) -> str:
     except FloeError as error:
         return "\n".join([str(error), repr(error), json.dumps(error.as_dict()), *traceback.format_exception(error)])
     return "\n".join(f"{problem} {json.dumps(problem.as_dict())}" for problem in problems)
+
+
+@pytest.mark.parametrize("document", [MANIFEST, OLD])
+def test_nothing_is_wrong_with_the_manifests_that_secrets_are_planted_in(document: dict[str, Any]) -> None:
+    assert told(json.dumps(document)) == ""
 
 
 @given(st.sampled_from(PLANTING), st.sampled_from(FORMS), SECRETS, st.booleans())
