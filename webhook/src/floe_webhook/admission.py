@@ -95,11 +95,11 @@ def decode(body: bytes) -> Review:
         raise ReviewError(Problem.MALFORMED, uid_in(body)) from None
     request = mapping(document, "request")
     uid = text(request, "uid") or None
-    if not request or text(document, "kind") != "AdmissionReview":
+    if not request or document.get("kind") != "AdmissionReview":
         raise ReviewError(Problem.NOT_A_REVIEW, uid)
     if uid is None:
         raise ReviewError(Problem.NO_UID, None)
-    if text(document, "apiVersion") != API_VERSION:
+    if document.get("apiVersion") != API_VERSION:
         raise ReviewError(Problem.WRONG_API_VERSION, uid)
     pod = request.get("object")
     kind = mapping(request, "kind")

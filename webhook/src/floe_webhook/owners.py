@@ -1,7 +1,7 @@
 """Who made a pod, read off its metadata without asking the API server (injection.md §2.3)."""
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from floe_webhook.pod import Document, entries, labels, mapping, text
 
@@ -13,8 +13,7 @@ _FIRST_MINUTE = 26_297_280
 _LAST_MINUTE = 47_335_680
 
 
-@dataclass(frozen=True, slots=True)
-class Owner:
+class Owner(NamedTuple):
     """The workload that a pod belongs to, and what stands between the two.
 
     Attributes:

@@ -55,7 +55,7 @@ def build(facts: Facts, profile: Profile) -> Plan:
     if facts.surroundings.secrets:
         reasons += _missing(_credentials(planned, sidecar), facts.surroundings.secrets)
     if sidecar is not None and container is not None:
-        container = named(container, sidecar, pod_names(pod, shared.identity, names, planned, sidecar.enrichment))
+        container = named(container, sidecar, pod_names(facts, shared, planned, sidecar.enrichment))
     final = Decision(decision.outcome, tuple(dict.fromkeys(reasons)))
     plan = Plan(pod, final, asked, planned, container, volumes(sidecar) if sidecar else (), pull_secrets)
     record = record_text(plan, profile.identity)

@@ -175,10 +175,22 @@ def _container(
 
 def named(container: Addition, sidecar: SidecarProfile, names: PodNames | None) -> Addition:
     """The sidecar's container, told of its pod."""
-    return container if names is None else _named(container.text, sidecar, names)
+    if names is None:
+        return container
+    if names.length > _LONGEST_KEPT:
+        return _named(container.text, sidecar, names)
+    return _named_again(container.text, sidecar, names)
+
+
+# A client decides how long images and variables are that come in; what is kept must not grow by that.
+_LONGEST_KEPT = 2048
 
 
 @lru_cache(maxsize=512)
+def _named_again(container: str, sidecar: SidecarProfile, names: PodNames) -> Addition:
+    return _named(container, sidecar, names)
+
+
 def _named(container: str, sidecar: SidecarProfile, names: PodNames) -> Addition:
     document = orjson.loads(container)
     told = pod_variables(names, sidecar.enrichment, begins_run=sidecar.begins_runs)

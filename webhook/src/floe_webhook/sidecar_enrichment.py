@@ -5,7 +5,7 @@ or OPENLINEAGE_NAMESPACE out of one container, the sidecar gives no parent, or r
 A credential's value cannot travel: variables are told only if they stand in the pod as plain text.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -13,10 +13,11 @@ from floe_core.credentials import literal_for_kubernetes
 from floe_core.manifest.enrichment import Enrichment
 from floe_sidecar.settings import Variable as SidecarVariable
 from floe_webhook import pod as pods
-from floe_webhook.attributes import NAMESPACE, Identity, encode, reference
-from floe_webhook.lineage_names import LineageNames
+from floe_webhook.attributes import NAMESPACE, encode, reference
+from floe_webhook.decision import Facts
+from floe_webhook.environment import Shared
+from floe_webhook.owners import Owner
 from floe_webhook.plan import ContainerPlan
-from floe_webhook.pod import Document
 from floe_webhook.quantities import quantity
 from floe_webhook.targets import SidecarDelivery
 from floe_webhook.variables import Variable, from_field, plain
@@ -39,25 +40,29 @@ class PodNames(NamedTuple):
 
     Attributes:
         job_namespace: Of the pod's own run, as Kubernetes' text.
-        job_name: The same.
-        owner: `Kind/name`; empty for nobody's.
-        containers: Names and images, percent-encoded.
+        job_name: The same run's, as it is.
+        owner: None for nobody's.
+        images: Names of the containers and their images.
         runs_for_ever: Whether its containers are started again whenever they end.
         gives_parent: Whether nobody in it has a parent of the user's own.
         names_jobs: Whether nobody in it has a job namespace of the user's own.
-        traceparent: The application's TRACEPARENT; empty without one.
-        variables: Those that the manifest asks for, percent-encoded.
+        variables: Of the application: TRACEPARENT and those that the manifest asks for.
     """
 
     job_namespace: str
     job_name: str
-    owner: str
-    containers: str
+    owner: Owner | None
+    images: tuple[tuple[str, str], ...]
     runs_for_ever: bool
     gives_parent: bool
     names_jobs: bool
-    traceparent: str
-    variables: str
+    variables: tuple[tuple[str, str], ...]
+
+    @property
+    def length(self) -> int:
+        """Characters that the pod's own document gives it."""
+        texts = [len(name) + len(text) for name, text in (*self.images, *self.variables)]
+        return len(self.job_namespace) + len(self.job_name) + sum(texts)
 
 
 def enrichment_delivery(enrichment: Enrichment) -> SidecarDelivery:
@@ -68,41 +73,32 @@ def enrichment_delivery(enrichment: Enrichment) -> SidecarDelivery:
         SidecarVariable.ADD_TRACE_CONTEXT: (enrichment.trace_context, _DEFAULTS.trace_context),
     }
     told = {name: str(value).lower() for name, (value, default) in switches.items() if value != default}
-    told[SidecarVariable.RUN_TAGS] = _pairs(tuple(enrichment.run_tags.items()))
-    told[SidecarVariable.JOB_TAGS] = _pairs(tuple(enrichment.job_tags.items()))
+    told[SidecarVariable.RUN_TAGS] = _pairs(enrichment.run_tags.items())
+    told[SidecarVariable.JOB_TAGS] = _pairs(enrichment.job_tags.items())
     if enrichment.max_bytes != _DEFAULTS.max_bytes:
         told[SidecarVariable.ENRICHMENT_MAX_BYTES] = str(int(quantity(enrichment.max_bytes) or 0))
     return SidecarDelivery(tuple(plain(name, text, source=_SOURCE) for name, text in told.items() if text), {})
 
 
 def pod_names(
-    pod: Document,
-    identity: Identity,
-    names: LineageNames | None,
-    planned: Sequence[ContainerPlan],
-    enrichment: Enrichment,
+    facts: Facts, shared: Shared, planned: Sequence[ContainerPlan], enrichment: Enrichment
 ) -> PodNames | None:
     """What a pod's sidecar is told of it; None if nothing names its lineage."""
-    if names is None:
+    if shared.names is None:
         return None
-    namespace = str(names.namespace.entry["value"])
-    if namespace == reference(NAMESPACE):
-        namespace = reference(SidecarVariable.POD_NAMESPACE)
-    written = [container.environment.names for container in planned]
-    wanted = enrichment.environment_variables
-    texts = _plain_variables(planned, _wanted(wanted))
-    images = tuple([(name, pods.text(container, "image")) for _, name, container in pods.containers(pod, "containers")])
+    first, *others = [container.environment.names for container in planned]
+    everywhere = set(first).intersection(*others)
+    texts = _plain_variables(planned, _wanted(enrichment.environment_variables))
     return PodNames(
-        job_namespace=namespace,
-        job_name=literal_for_kubernetes(identity.job_name or ""),
-        owner=literal_for_kubernetes(f"{identity.owner.kind}/{identity.owner.name}") if identity.owner else "",
-        containers=_pairs(images),
+        shared.names.namespace.entry["value"],
+        shared.identity.job_name or "",
+        shared.identity.owner,
+        tuple([(one.name, pods.text(one.document, "image")) for one in facts.containers if one.kind == "containers"]),
         # What the API server fills in, and what a file leaves out (core/v1 PodSpec).
-        runs_for_ever=pods.mapping(pod, "spec").get("restartPolicy", "Always") == "Always",
-        gives_parent=all("OPENLINEAGE_CONTEXT" in one for one in written),
-        names_jobs=all("OPENLINEAGE_NAMESPACE" in one for one in written),
-        traceparent=literal_for_kubernetes(texts.get(_TRACEPARENT, "")[:_MOST_BYTES]),
-        variables=_pairs(tuple([(name, texts[name]) for name in wanted if name in texts])),
+        runs_for_ever=facts.spec.get("restartPolicy", "Always") == "Always",
+        gives_parent="OPENLINEAGE_CONTEXT" in everywhere,
+        names_jobs="OPENLINEAGE_NAMESPACE" in everywhere,
+        variables=tuple(texts.items()),
     )
 
 
@@ -110,17 +106,21 @@ def pod_variables(names: PodNames, enrichment: Enrichment, *, begins_run: bool) 
     """The variables of a sidecar that say so."""
     yield from _FROM_FIELDS
     replaced = ",".join(encode(name) for name in enrichment.replaced_namespaces) if names.names_jobs else ""
+    owner, texts = names.owner, dict(names.variables)
+    here = names.job_namespace == reference(NAMESPACE)
     told = {
-        SidecarVariable.POD_OWNER: names.owner,
-        SidecarVariable.POD_CONTAINERS: names.containers,
-        SidecarVariable.JOB_NAMESPACE: names.job_namespace,
-        SidecarVariable.JOB_NAME: names.job_name,
+        SidecarVariable.POD_OWNER: literal_for_kubernetes(f"{owner.kind}/{owner.name}") if owner else "",
+        SidecarVariable.POD_CONTAINERS: _pairs(names.images),
+        SidecarVariable.JOB_NAMESPACE: reference(SidecarVariable.POD_NAMESPACE) if here else names.job_namespace,
+        SidecarVariable.JOB_NAME: literal_for_kubernetes(names.job_name),
         SidecarVariable.PROCESSING_TYPE: "SERVICE" if names.runs_for_ever else "",
         SidecarVariable.POD_RUN: "true" if begins_run else "",
         SidecarVariable.ADD_PARENT: "" if names.gives_parent or not enrichment.parent else "false",
         SidecarVariable.REPLACED_NAMESPACES: replaced,
-        SidecarVariable.TRACEPARENT: names.traceparent,
-        SidecarVariable.ENVIRONMENT_VARIABLES: names.variables,
+        SidecarVariable.TRACEPARENT: literal_for_kubernetes(texts.get(_TRACEPARENT, "")[:_MOST_BYTES]),
+        SidecarVariable.ENVIRONMENT_VARIABLES: _pairs(
+            [(name, texts[name]) for name in enrichment.environment_variables if name in texts]
+        ),
     }
     for name, text in told.items():
         if text:
@@ -135,8 +135,7 @@ def _wanted(variables: tuple[str, ...]) -> frozenset[str]:
     return frozenset((*variables, _TRACEPARENT))
 
 
-@lru_cache(maxsize=512)
-def _pairs(texts: tuple[tuple[str, str], ...]) -> str:
+def _pairs(texts: Iterable[tuple[str, str]]) -> str:
     """As many as there is room for, as OTEL_RESOURCE_ATTRIBUTES are written."""
     room, found = _MOST_BYTES, []
     for name, text in texts:
@@ -151,6 +150,8 @@ def _plain_variables(planned: Sequence[ContainerPlan], wanted: frozenset[str]) -
     """Texts of variables of the first application container that is configured; a reference to another is no text."""
     container = next((one.document for one in planned if one.kind == "containers"), None)
     if container is None:
+        return {}
+    if wanted.isdisjoint(pods.variable_names(container)):
         return {}
     found = ((name, entry.get("value")) for _, name, entry in pods.environment_of(container) if name in wanted)
     return {name: value for name, value in found if isinstance(value, str) and "$(" not in value}
