@@ -39,7 +39,14 @@ _FROM_OUTSIDE = frozenset(
         "TerminationByKubelet",
     }
 )
-_REPORTED = ("acked_events", "delivered_events", "handed_over_events", "unsent_events", "dead_letters")
+_REPORTED = (
+    "acked_events",
+    "delivered_events",
+    "handed_over_events",
+    "unsent_events",
+    "dead_letters",
+    "unsent_telemetry_requests",
+)
 _KILLED_CODES = frozenset({130, 137, 143})
 _GRACEFUL_CODES = frozenset({0, 143})
 _DEFAULT_GRACE_SECONDS = 30  # Kubernetes' own
@@ -193,6 +200,7 @@ class SidecarReport:
         acked: Taken from the application.
         unsent: Neither delivered nor handed over.
         dead_letters: Refused by the backend for good.
+        unsent_telemetry: Export requests that no backend took; the gateway takes lineage only.
     """
 
     acked: int
@@ -200,6 +208,7 @@ class SidecarReport:
     handed_over: int
     unsent: int
     dead_letters: int
+    unsent_telemetry: int = 0
 
 
 def sidecar_report(pod: Document) -> SidecarReport | None:

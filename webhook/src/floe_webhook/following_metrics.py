@@ -57,6 +57,11 @@ class FollowingMetrics:
             ["report"],
             registry=registry,
         )
+        self.unsent_telemetry = Counter(
+            "floe_webhook_sidecar_unsent_telemetry_requests",
+            "Export requests of ended pods that no telemetry backend took before the end, as their sidecars reported",
+            registry=registry,
+        )
         # Each child exists from the start: an alert on a reason needs its zero.
         for family, values in (
             (self.events_lost, Unwritten),
@@ -116,3 +121,4 @@ class FollowingMetrics:
             self.sidecar_events.labels("handed_over").inc(report.handed_over)
             self.sidecar_events.labels("unsent").inc(report.unsent)
             self.sidecar_events.labels("dead_letter").inc(report.dead_letters)
+            self.unsent_telemetry.inc(report.unsent_telemetry)

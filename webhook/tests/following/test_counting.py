@@ -50,7 +50,7 @@ def test_what_is_observed_is_counted() -> None:
     metrics.sent(Outcome.SENT)
     metrics.retried()
     metrics.waiting(4)
-    metrics.reported(Unsent.UNSENT, SidecarReport(12, 5, 4, 3, 2))
+    metrics.reported(Unsent.UNSENT, SidecarReport(12, 5, 4, 3, 2, unsent_telemetry=7))
     metrics.reported(Unsent.NO_REPORT, None)
 
     assert sample(registry, "floe_webhook_events_total") == 1
@@ -63,6 +63,7 @@ def test_what_is_observed_is_counted() -> None:
     assert sample(registry, "floe_webhook_pod_run_retries_total") == 1
     assert sample(registry, "floe_webhook_pod_runs_waiting") == 4
     assert sample(registry, "floe_webhook_sidecar_events_total", fate="unsent") == 3
+    assert sample(registry, "floe_webhook_sidecar_unsent_telemetry_requests_total") == 7
     assert sample(registry, "floe_webhook_ended_sidecars_total", report="no_report") == 1
 
 

@@ -223,6 +223,11 @@ def test_a_pod_that_nothing_names_beforehand_is_filed_under_its_own_namespace() 
             SidecarReport(7, 3, 2, 1, 1),
             id="a report",
         ),
+        pytest.param(
+            '{"acked_events":1,"delivered_events":1,"unsent_telemetry_requests":3}',
+            SidecarReport(1, 1, 0, 0, 0, unsent_telemetry=3),
+            id="telemetry is left",
+        ),
         pytest.param('{"acked_events":0}', SidecarReport(0, 0, 0, 0, 0), id="a report of nothing"),
         pytest.param('{"pod_run_started_at":"2026-11-21T10:00:01Z"}', None, id="it was killed before its report"),
         pytest.param("{}", None, id="no report"),
