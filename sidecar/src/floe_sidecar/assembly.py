@@ -31,6 +31,7 @@ from floe_sidecar.writer import Writer
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from floe_sidecar.metrics_export import MetricsExport
     from floe_sidecar.telemetry import TelemetryRelay
 
 
@@ -195,6 +196,29 @@ def handover(settings: Settings, writer: Writer, metrics: Metrics) -> Handover |
         return None
     road = _road(settings, settings.gateway_url, CertificateFiles(settings.gateway_ca_file), "the gateway")
     return Handover(settings, road, writer, metrics, clock=asyncio.get_running_loop().time)
+
+
+def metrics_export(settings: Settings, metrics: Metrics) -> MetricsExport | None:
+    """Where the metrics are sent, if they are."""
+    if not settings.metrics_url:
+        return None
+    from floe_sidecar.metrics_export import MetricsExport  # noqa: PLC0415 - not every sidecar sends them
+
+    target = Target(
+        settings.metrics_url,
+        headers={},
+        key=ApiKey(None, "", clock=asyncio.get_running_loop().time),
+        road=_road(settings, settings.metrics_url, CertificateFiles(None), "the collector of metrics"),
+        timeout_seconds=settings.telemetry_timeout_seconds,
+    )
+    return MetricsExport(
+        target,
+        metrics.all,
+        settings.pod,
+        metrics.exports_failed,
+        interval_seconds=settings.metrics_interval_seconds,
+        wall_clock=time.time,
+    )
 
 
 def _road(settings: Settings, url: str, files: CertificateFiles, whose: str) -> Road:

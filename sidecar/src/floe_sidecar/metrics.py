@@ -135,15 +135,20 @@ class Metrics:
         self.ack_seconds = Histogram("ack_seconds", "From an event's last byte to its acknowledgement.")
         self.commit_seconds = Histogram("commit_seconds", "Group commits of the spool, with their fsync.")
         self.delivery_seconds = Histogram("delivery_seconds", "Requests to the backend, from start to answer.")
+        self.exports_failed = Counter("metrics_exports_failed_total", "Exports of the metrics that nobody took.")
         self.telemetry = TelemetryMetrics()
         self.more: Sequence[Counter | Histogram] = ()
         """Those of others that are shown beside (`floe_sidecar.pipeline`)."""
 
+    def all(self) -> list[Counter | Histogram]:
+        """Every counter and histogram."""
+        own = [metric for metric in vars(self).values() if isinstance(metric, Counter | Histogram)]
+        return [*own, *vars(self.telemetry).values(), *self.more]
+
     def text(self, gauges: Sequence[tuple[str, str, float]], by_namespace: Sequence[Sizes] = ()) -> str:
         """All samples in the text format; gauges are (name, meaning, value), read at the moment of asking."""
         lines: list[str] = []
-        own = [metric for metric in vars(self).values() if isinstance(metric, Counter | Histogram)]
-        for metric in [*own, *vars(self.telemetry).values(), *self.more]:
+        for metric in self.all():
             kind = "counter" if isinstance(metric, Counter) else "histogram"
             heading = _heading(metric.name, metric.meaning, kind)
             # One heading for all label values of a histogram, which stand together.

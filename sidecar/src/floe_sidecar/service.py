@@ -26,6 +26,7 @@ from floe_sidecar.assembly import (
     destination,
     handover,
     limits,
+    metrics_export,
     server,
     telemetry,
 )
@@ -121,6 +122,7 @@ class Sidecar:
             self.directory,
             changed=self._changed_by_hand,
         )
+        self._metrics_export = None if is_gateway else metrics_export(settings, self.metrics)
         self._lock: int | None = None
 
     async def start(self) -> None:
@@ -143,6 +145,8 @@ class Sidecar:
             await self._close(answering_seconds=0.0)
             raise
         self.delivery.start()
+        if self._metrics_export is not None:
+            self._metrics_export.start()
         if self._lock is not None:
             await self._control.listen()
         log(
@@ -193,7 +197,10 @@ class Sidecar:
         # A native sidecar is terminated last (KEP-753): nothing can come any more that would end a run by itself.
         await self.application.close(within_seconds=reserve / 2)
         closed = await self._close_open_runs() if self._closes_runs else 0
-        await self._drain_telemetry(reserve / 2)
+        async with asyncio.TaskGroup() as both:
+            both.create_task(self._drain_telemetry(reserve / 2))
+            if self._metrics_export is not None:  # the last run is counted now, and nobody scrapes a pod that ends
+                both.create_task(self._metrics_export.end())
         if closed or self.writer.level.events:  # what came while the rest was handed over
             await self._ending.empty(within_seconds=max(reserve / 2, deadline - time.monotonic()))
 

@@ -64,6 +64,8 @@ GOOD = {
     Variable.TELEMETRY_CLIENT_KEY_FILE: ("/t.key", Path("/t.key")),
     Variable.TELEMETRY_TIMEOUT_SECONDS: ("3", 3.0),
     Variable.TELEMETRY_MAX_BYTES: ("64Ki", 64 * 1024),
+    Variable.METRICS_URL: ("http://otel:4318", "http://otel:4318"),
+    Variable.METRICS_INTERVAL_SECONDS: ("15", 15.0),
     Variable.HTTP_PROXY: ("proxy.example:3128", "http://proxy.example:3128"),
     Variable.HTTPS_PROXY: ("http://me:pw@proxy.example:3128/", "http://me:pw@proxy.example:3128/"),
     Variable.NO_PROXY: (".svc, 10.0.0.0/8", ".svc, 10.0.0.0/8"),

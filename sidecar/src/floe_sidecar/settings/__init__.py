@@ -230,6 +230,15 @@ class Settings:
     A file of its own beside the spool: lineage never has less room for telemetry's sake.
     """
 
+    metrics_url: str = ""
+    """Base URL of a collector that takes OTLP/HTTP in JSON; the metrics go to `v1/metrics` below it. Default: none.
+
+    Every interval, and once more at the end: a pod of a few seconds is never scraped.
+    """
+
+    metrics_interval_seconds: float = 60.0
+    """Seconds between two exports of the metrics. Default 60."""
+
     http_proxy: str = field(default="", repr=False)
     """Address of the proxy for http, such as http://proxy:3128. Default: HTTP_PROXY, else none."""
 
@@ -267,9 +276,9 @@ class Settings:
     """What is known of the pod and added to its events; variables of their own (`floe_sidecar.settings.pod`)."""
 
     @property
-    def urls(self) -> tuple[str, str, str]:
+    def urls(self) -> tuple[str, ...]:
         """Everywhere that is sent to; empty where nothing is."""
-        return self.lineage_url, self.gateway_url, self.telemetry_url
+        return self.lineage_url, self.gateway_url, self.telemetry_url, self.metrics_url
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Settings:

@@ -253,6 +253,8 @@ PARSERS: Mapping[Variable, Callable[[Variable, str], object]] = {
     Variable.TELEMETRY_CLIENT_KEY_FILE: _path,
     Variable.TELEMETRY_TIMEOUT_SECONDS: _seconds(0.05, 600),
     Variable.TELEMETRY_MAX_BYTES: _bytes(64 * KIBIBYTE),
+    Variable.METRICS_URL: _origin,
+    Variable.METRICS_INTERVAL_SECONDS: _seconds(0.05, 86400),
     Variable.HTTP_PROXY: _proxy,
     Variable.HTTPS_PROXY: _proxy,
     Variable.NO_PROXY: _entries,
