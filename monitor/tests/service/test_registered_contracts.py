@@ -44,7 +44,9 @@ class Replica:
 
 
 @asynccontextmanager
-async def replica(database: str, folder: Path) -> AsyncIterator[Replica]:
+async def replica(
+    database: str, folder: Path, *, look_every: timedelta = timedelta(milliseconds=20)
+) -> AsyncIterator[Replica]:
     (folder / "token").write_text("s3cret")
     directory = ContractDirectory(folder)
     found = directory.read()
@@ -55,7 +57,7 @@ async def replica(database: str, folder: Path) -> AsyncIterator[Replica]:
             database,
             port=0,
             interval=timedelta(milliseconds=100),
-            look_every=timedelta(milliseconds=20),
+            look_every=look_every,
             lease=LEASE,
             api_token_file=folder / "token",
         ),
@@ -99,6 +101,14 @@ async def test_a_registered_contract_is_watched_across_a_restart_until_it_is_unr
         assert await second.register(text(name="two")) == 201
         await until(lambda: "two" in second.watched())
         assert len([run for run in second.runs[seen:] if run.contract.id.contract == "one"]) <= 1  # went on
+
+
+async def test_what_is_registered_here_is_watched_before_the_next_look(database: str, tmp_path: Path) -> None:
+    async with replica(database, tmp_path, look_every=HOUR) as running:
+        assert await running.register(text(name="one")) == 201
+        await until(lambda: "one" in running.watched())
+        assert (await running.http.delete("/api/v1/contracts/sales.shop/one:1.0.0")).status_code == 204
+        await until(lambda: _knows(running, 0))
 
 
 async def test_every_replica_knows_a_contract_within_a_look_wherever_it_was_registered(

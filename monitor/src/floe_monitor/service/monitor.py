@@ -238,7 +238,7 @@ class Monitor:
         """Follows directory and registry; what cannot be read, or not be stored now, is tried at the next look."""
         is_due = False
         while True:
-            await asyncio.sleep(self._settings.look_every.total_seconds())
+            await self._registry.pause(self._settings.look_every)
             try:
                 if (found := await asyncio.to_thread(changes)) is not None:
                     self._registry.directory, self._directory_problems, is_due = found.contracts, found.problems, True

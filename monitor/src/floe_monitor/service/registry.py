@@ -10,7 +10,7 @@ platform team deploys with the monitor, and it is read anew whenever it changes,
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -86,6 +86,7 @@ class Registry:
     problems: tuple[str, ...] = ()
     _contracts: dict[tuple[str, str], tuple[int, Contract | None, str]] = field(default_factory=dict)
     _seen: int | None = None
+    _changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def register(self, text: str, *, file: str) -> Registered:
         """Registers a contract (YAML or JSON) for good.
@@ -109,6 +110,7 @@ class Registry:
         self._refuse_other(
             contract, kept.document, "A registered version never changes. Give the new one another `version`."
         )
+        self._changed.set()
         return Registered(contract, kept.is_new)
 
     def _refuse_other(self, contract: Contract, known: dict[str, Any], remedy: str) -> None:
@@ -130,10 +132,20 @@ class Registry:
             SQLAlchemyError, OSError: The store is away.
         """
         if await remove(self.engine, contract, datetime.now(UTC)):
+            self._changed.set()
             return
         if self._of_directory(contract):
             raise HeldByDirectoryError(f"{contract} is a file of the monitor's directory.", remedy="Remove it there.")
         raise NotRegisteredError(f"No contract {contract} is registered.", remedy="Check its name and version.")
+
+    async def pause(self, longest: timedelta) -> None:
+        """Waits between two looks; what was registered here, and not with another replica, is looked at once."""
+        try:
+            async with asyncio.timeout(longest.total_seconds()):
+                await self._changed.wait()
+        except TimeoutError:
+            return
+        self._changed.clear()
 
     async def look(self) -> bool:
         """Reads what has changed in the registry since the last look; false if nothing has.
