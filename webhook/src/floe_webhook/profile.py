@@ -21,7 +21,7 @@ from floe_webhook.ports import Ports
 from floe_webhook.relayed_telemetry import RelayedTelemetry, relayed_telemetry
 from floe_webhook.selection import Selection, selection_of
 from floe_webhook.sidecar_enrichment import enrichment_delivery
-from floe_webhook.sidecar_reaching import sidecar_reaching
+from floe_webhook.sidecar_reaching import metrics_reaching, sidecar_reaching
 from floe_webhook.targets import (
     LineageTarget,
     SecretOf,
@@ -145,6 +145,8 @@ def compile_profile(
         delivery = delivery.and_also(relayed.delivery)
     if delivery is not None:
         delivery = delivery.and_also(sidecar_reaching(injection)).and_also(enrichment_delivery(injection.enrichment))
+    if delivery is not None and telemetry is not None:
+        delivery = delivery.and_also(metrics_reaching(injection))
     return Profile(
         identity=_identity(manifest),
         rules=Rules(

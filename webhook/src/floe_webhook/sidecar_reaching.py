@@ -6,7 +6,7 @@ Pure: the manifest's sections in, variables and mounted files out, as `floe_webh
 from collections.abc import Iterator, Mapping
 
 from floe_core.credentials import SecretKey, literal_for_kubernetes
-from floe_core.manifest.models import Injection
+from floe_core.manifest.models import Injection, TelemetryRoute
 from floe_core.manifest.relaying import BackendTls, Proxy, Redaction
 from floe_core.manifest.sections import CredentialSource
 from floe_sidecar.settings import Variable as SidecarVariable
@@ -43,6 +43,15 @@ def sidecar_reaching(injection: Injection) -> SidecarDelivery:
     for part in parts:
         whole = whole.and_also(part)
     return whole
+
+
+def metrics_reaching(injection: Injection) -> SidecarDelivery:
+    """Where its metrics go: to the collector that the pod's own telemetry goes to, if that takes http."""
+    goes_there = injection.telemetry is TelemetryRoute.COLLECTOR and injection.collector.protocol == "http/protobuf"
+    if not (injection.sidecar.export_metrics and goes_there):
+        return SidecarDelivery((), {})
+    endpoint = literal_for_kubernetes(str(injection.collector.endpoint))
+    return SidecarDelivery((plain(SidecarVariable.METRICS_URL, endpoint, source="injection.collector"),), {})
 
 
 def _proxy(proxy: Proxy) -> SidecarDelivery:

@@ -125,3 +125,22 @@ def test_what_cannot_work_is_told_when_the_manifest_is_read(sidecar: dict[str, A
 def test_a_word_that_would_be_found_everywhere_is_refused(word: str) -> None:
     with pytest.raises(ValidationError, match=r"injection\.redaction\.names"):
         manifest(injection={"redaction": {"names": [word]}})
+
+
+@pytest.mark.requirement("HOUSE-12")
+@pytest.mark.parametrize(
+    ("injection", "url"),
+    [
+        pytest.param({"collector": {"endpoint": "http://otel:4318"}}, "http://otel:4318", id="the pods' collector"),
+        pytest.param({"collector": {"endpoint": "http://otel:4317", "protocol": "grpc"}}, "", id="one that takes gRPC"),
+        pytest.param({"telemetry": "direct"}, "", id="there is none"),
+        pytest.param({"sidecar": {"export_metrics": False}}, "", id="the manifest does not want it"),
+    ],
+)
+def test_a_sidecars_metrics_go_where_the_pods_telemetry_goes(injection: dict[str, Any], url: str) -> None:
+    assert settings(profile(injection=injection)).metrics_url == url
+
+
+@pytest.mark.requirement("HOUSE-12")
+def test_without_a_telemetry_backend_a_sidecars_metrics_go_nowhere() -> None:
+    assert settings(profile(telemetry=False)).metrics_url == ""

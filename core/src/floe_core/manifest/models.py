@@ -183,6 +183,10 @@ class Sidecar(Section):
     spool_size: Quantity = Field(default="256Mi", description="Size limit of the spool volume")
     shutdown_seconds: float = Field(default=20.0, gt=0, le=600, description="Longest flush at the pod's end")
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="Of the sidecar")
+    export_metrics: bool = Field(
+        default=True,
+        description="Whether its metrics go to the collector, if pods' telemetry does, by http/protobuf's port",
+    )
     proxy: Proxy = Proxy()
     lineage_tls: BackendTls | None = Field(default=None, description="For a lineage backend on https")
     telemetry_tls: BackendTls | None = Field(default=None, description="For a telemetry backend on https, if relayed")
