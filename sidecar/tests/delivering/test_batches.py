@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from floe_sidecar.batches import ANSWER_BYTES, Failure, Verdict, encode, failures, verdict
@@ -215,7 +215,8 @@ def test_no_answer_however_odd_stops_a_delivery(content: bytes, status: int) -> 
     assert verdict(Answer(status, content=content)) in {Verdict.SETTLED, Verdict.ALONE}
 
 
-@given(st.lists(st.dictionaries(st.text(max_size=5), st.integers()), max_size=5))
+@settings(max_examples=25)
+@given(st.lists(st.dictionaries(st.text(max_size=3), st.integers(), max_size=2), max_size=3))
 def test_a_batch_is_the_array_of_its_events(events: list[dict[str, int]]) -> None:
     assert json.loads(encode([json.dumps(event).encode() for event in events])) == events
 

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from floe_sidecar.redaction import Redactor, redact
@@ -82,6 +82,7 @@ def test_what_only_begins_like_a_credential_stays(text: str) -> None:
     assert redact(content) is content
 
 
+@settings(max_examples=60)
 @given(
     st.text(max_size=60), st.sampled_from(["AKIA", "password: ", "secret = ", "--password ", "curl -u a:", "thin:a/"])
 )
