@@ -32,6 +32,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.requirement("FP-8", "FP-9", "FP-10", 
 NamespaceMaker = Callable[..., Namespace]
 
 PODS, HANDSHAKES = 50, 10
+PATIENCE_SECONDS = 90.0
 ISSUER, AUTHORITY = "platform", "platform-authority"
 _API = "cert-manager.io/v1"
 _OF_THE_KUBELET = ("--manifest", "--host", "--port", "--health-port", "--gateway-token-file", "--log-format")
@@ -75,7 +76,7 @@ class Installation:
             now = await self.release.api.read(path)
             return now is not None and now["status"].get("revision", 0) > before["status"]["revision"]
 
-        await eventually(issued, f"{certificate} issued again")
+        await eventually(issued, f"{certificate} issued again", seconds=PATIENCE_SECONDS)
 
     async def served(self) -> set[bytes]:
         """The certificates that the replicas show, in DER."""
@@ -86,10 +87,14 @@ class Installation:
             writer.close()
         return found
 
-    async def serves_what_the_secret_has(self) -> bool:
-        """Whether every replica shows the certificate that cert-manager has written."""
-        secret = await self.secret(self.certificate)
-        return await self.served() == {_der(secret["tls.crt"])}
+    async def wait_until_served(self) -> None:
+        """Returns when every replica shows the certificate that cert-manager has written."""
+
+        async def is_served() -> bool:
+            secret = await self.secret(self.certificate)
+            return await self.served() == {_der(secret["tls.crt"])}
+
+        await eventually(is_served, "the new certificate served", seconds=PATIENCE_SECONDS)
 
     async def trusted(self) -> list[set[bytes]]:
         """The authorities in each entry's caBundle, in DER."""
@@ -143,12 +148,12 @@ async def test_a_renewed_certificate_and_a_replaced_authority_are_followed_and_n
 
     async with under(load, asyncio.ensure_future(load.shake_hands(installation.replicas))):
         await installation.renew(leaf)
-        await eventually(installation.serves_what_the_secret_has, "the renewed certificate served")
+        await installation.wait_until_served()
         second = await installation.served()
 
         await installation.renew(AUTHORITY)
         await installation.renew(leaf)
-        await eventually(installation.serves_what_the_secret_has, "the new authority's certificate served")
+        await installation.wait_until_served()
         third = await installation.served()
         await load.more(PODS)
         await until(lambda: load.handshakes >= HANDSHAKES, "enough handshakes")
@@ -222,13 +227,13 @@ def _delete_what_is_cluster_wide(cluster: Cluster, objects: list[Manifest]) -> N
 def _flags(objects: list[Manifest], webhook: str) -> Sequence[str]:
     """Those of the Deployment that do not name what only a pod has."""
     (deployment,) = (one for one in objects if one["kind"] == "Deployment" and one["metadata"]["name"] == webhook)
-    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    (container,) = (one for one in deployment["spec"]["template"]["spec"]["containers"] if one["name"] == "webhook")
     return [flag for flag in container["args"] if flag.partition("=")[0] not in _OF_THE_KUBELET]
 
 
 async def _wait_for_both(entrance: Switch, replicas: list[Program]) -> None:
     entrance.replicas = list(replicas)
-    await until(lambda: len(entrance.ready) == len(replicas), "both ready")
+    await until(lambda: len(entrance.ready) == len(replicas), "both ready", seconds=PATIENCE_SECONDS)
 
 
 def _unverified() -> ssl.SSLContext:
