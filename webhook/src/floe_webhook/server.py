@@ -26,6 +26,7 @@ import structlog
 from aiohttp import web
 
 from floe_webhook.admission import Problem, Review, ReviewError, decode, encode, encode_problem, review, uid_in
+from floe_webhook.answers import JsonAnswer
 from floe_webhook.certificates import ServedCertificate
 from floe_webhook.connections import Answer
 from floe_webhook.durations import parse_duration
@@ -158,7 +159,7 @@ class Webhook:
             "notices": current.profile.notices,
         }
         body = orjson.dumps({**details, **self.certificate.details(), **self.more_details()})
-        return _json(body, status=200 if ready else _UNAVAILABLE)
+        return JsonAnswer(body, status=200 if ready else _UNAVAILABLE)
 
     async def exposition(self, _: web.BaseRequest) -> web.Response:
         """The metrics."""
@@ -188,7 +189,7 @@ class Webhook:
             self.metrics.dry_runs.inc()
         self.metrics.decided(injection, time.perf_counter() - started, len(answer))
         self._tell(self._show_decided, request, admitted, injection, arrived)
-        return _json(answer)
+        return JsonAnswer(answer)
 
     def _tell(self, show: Callable[Shown, None], *shown: Shown.args, **named: Shown.kwargs) -> None:
         try:
@@ -285,10 +286,10 @@ class Webhook:
         self.metrics.undecided(problem, allowed=uid is not None)
         self._tell(self._show_undecided, request, problem, admitted)
         if uid is not None:
-            response = _json(encode_problem(uid, problem))
+            response = JsonAnswer(encode_problem(uid, problem))
         else:
             told = {"problem": problem, "reason": problem.sentence}
-            response = _json(orjson.dumps(told), status=_HTTP_STATUS.get(problem, _BAD_REQUEST))
+            response = JsonAnswer(orjson.dumps(told), status=_HTTP_STATUS.get(problem, _BAD_REQUEST))
         if not request.content.is_eof():
             # The rest of the body is not read, so nothing else can follow on this connection.
             response.force_close()
@@ -303,7 +304,3 @@ def _allowed_seconds(query: str, at_most: float) -> float:
         return min(parse_duration(timeout).total_seconds() * _SHARE_OF_TIMEOUT, at_most)
     except ValueError:
         return at_most
-
-
-def _json(body: bytes, status: int = 200) -> web.Response:
-    return web.Response(body=body, status=status, content_type="application/json")
