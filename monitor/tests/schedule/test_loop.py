@@ -3,13 +3,13 @@
 import asyncio
 from collections import Counter
 from contextlib import suppress
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from floe_monitor.schedule.loop import Job, Schedule
 from floe_monitor.schedule.plan import Timetable
-from monitor.tests.builders import until
+from monitor.tests.builders import HOUR, until
 
 pytestmark = pytest.mark.requirement("FR-003", "FR-006")
 TICK = timedelta(milliseconds=20)
@@ -225,3 +225,29 @@ async def test_a_continuous_check_begins_again_a_pause_after_its_end_and_misses_
     await stop(task)
     assert all(start - end > 0.9 * TICK.total_seconds() for start, end in zip(starts[1:], ends[1:], strict=False))
     assert observed.missed_ticks == {}
+
+
+async def test_a_clock_that_is_set_back_leaves_nothing_unchecked() -> None:
+    ahead = [timedelta()]
+    planned: list[datetime] = []
+
+    async def work(at: datetime) -> None:
+        planned.append(at)
+
+    def clock() -> datetime:
+        return datetime.now(UTC) + ahead[0]
+
+    schedule = Schedule(Observed(), clock=clock)
+    schedule.add(Job("a", Timetable.of("a", TICK), work))
+    task = asyncio.create_task(schedule.run())
+    await until(lambda: len(planned) >= 3)
+    ahead[0] = -5 * HOUR
+    before, set_back = len(planned), clock()
+    schedule.add(Job("b", Timetable.of("b", HOUR), _nothing))  # wakes the loop, which else looks in five seconds
+    await until(lambda: len(planned) >= before + 3)
+    await stop(task)
+    assert all(abs(at - set_back) < HOUR for at in planned[before + 1 :])
+
+
+async def _nothing(_at: datetime) -> None:
+    return

@@ -74,6 +74,7 @@ class Schedule:
         self._running: dict[str, asyncio.Task[None]] = {}
         self._order = count()
         self._changed = asyncio.Event()
+        self._latest = clock()
         self.runs: Counter[str] = Counter()
 
     def add(self, job: Job) -> None:
@@ -139,6 +140,9 @@ class Schedule:
 
     def _start_what_is_due(self) -> None:
         now = self._clock()
+        if now < self._latest - _LONGEST_WAIT:
+            self._plan_anew(now)
+        self._latest = now
         while self._entries and self._entries[0].deadline <= now:
             entry = heapq.heappop(self._entries)
             job = entry.job
@@ -151,6 +155,13 @@ class Schedule:
                 self._observer.missed(job.key, missed, "late")
             entry.deadline = job.timetable.next_after(now)
             heapq.heappush(self._entries, entry)
+
+    def _plan_anew(self, now: datetime) -> None:
+        """The clock was set back: what was planned by the old time would leave everything unchecked for as long."""
+        _log.warning("schedule.clock_set_back", seconds=(self._latest - now).total_seconds())
+        for entry in self._entries:
+            entry.deadline = min(entry.deadline, entry.job.timetable.next_after(now))
+        heapq.heapify(self._entries)
 
     def _plan(self, job: Job, deadline: datetime) -> None:
         heapq.heappush(self._entries, _Entry(deadline, next(self._order), job))
