@@ -60,7 +60,7 @@ def is_subsequence(short: bytes, long: bytes) -> bool:
     return all(byte in rest for byte in short)
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(st.data(), events, st.sampled_from(["", TRACEPARENT, "nonsense"]))
 def test_everything_that_an_event_says_stays_byte_for_byte(
     data: st.DataObject, document: dict[str, Any], traceparent: str
@@ -84,7 +84,7 @@ def _null_facets(enriched: dict[str, Any], document: dict[str, Any]) -> dict[str
     }
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(st.data(), events)
 def test_an_enriched_event_is_not_enriched_again(data: st.DataObject, document: dict[str, Any]) -> None:
     written = data.draw(texts(document)).encode()
@@ -96,7 +96,7 @@ def test_an_enriched_event_is_not_enriched_again(data: st.DataObject, document: 
     assert enrichment(EVERYTHING).enrich(once, "") is once
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(st.data(), events)
 def test_an_event_that_is_sent_again_becomes_the_same_bytes(data: st.DataObject, document: dict[str, Any]) -> None:
     written = data.draw(texts(document)).encode()
@@ -115,7 +115,7 @@ def test_what_is_no_event_is_left_alone(written: bytes) -> None:
     assert is_object or subject.enrich(written, TRACEPARENT) is written
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(st.data(), events)
 def test_with_everything_switched_off_nothing_is_added(data: st.DataObject, document: dict[str, Any]) -> None:
     written = data.draw(texts(document)).encode()

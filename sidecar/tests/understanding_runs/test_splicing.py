@@ -15,7 +15,7 @@ from sidecar.tests.understanding_runs.events import objects, texts
 pytestmark = pytest.mark.requirement("RELAY-10", "HOUSE-3")
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(st.data(), objects)
 def test_each_member_is_where_it_stands_however_the_document_is_written(
     data: st.DataObject, document: dict[str, Any]
@@ -30,7 +30,7 @@ def test_each_member_is_where_it_stands_however_the_document_is_written(
         assert text_of(text, span) == (value if isinstance(value, str) else None)
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(st.data(), objects, objects)
 def test_members_of_an_object_inside_are_found_in_the_whole_text(
     data: st.DataObject, inner: dict[str, Any], outer: dict[str, Any]
@@ -42,7 +42,7 @@ def test_members_of_an_object_inside_are_found_in_the_whole_text(
     assert {name: json.loads(text[span.start : span.end]) for name, span in found.items()} == inner
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(st.data(), objects)
 def test_a_first_member_is_added_and_the_rest_stays_byte_for_byte(
     data: st.DataObject, document: dict[str, Any]

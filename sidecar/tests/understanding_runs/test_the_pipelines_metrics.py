@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from floe_sidecar.pipeline import Pipeline
@@ -84,6 +84,7 @@ def test_a_run_that_the_relay_ends_itself_counts_too_and_once() -> None:
     assert samples(pipeline)['runs_total{status="abort"}'] == 1
 
 
+@settings(max_examples=25)
 @given(events)
 def test_no_event_whatever_is_too_odd(document: dict[str, Any]) -> None:
     pipeline = Pipeline()
