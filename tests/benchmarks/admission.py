@@ -17,9 +17,11 @@ from typing import Any
 
 import orjson
 import psutil
+from ruamel.yaml import YAML
 
 from floe_certs.authority import create_authority, issue_serving_certificate
 from floe_webhook.admission import decode, encode, review
+from floe_webhook.profile import Profile
 from floe_webhook.reload import read_profile
 from tests.benchmarks.admission_load import send
 from tests.benchmarks.report import Table, percentile
@@ -33,23 +35,33 @@ OVER_TLS = ((1, 5), (20, 40))
 UNKNOWN_BYTES = 16 * 1024
 _START_SECONDS = 20.0
 _WARM_UP = 10
+_IN_A_ROUND = 20
+NAMESPACES = (100, 1_000, 5_000)
+MORE_ENTRIES = 1_000
 
 
 def measure(quick: bool) -> list[Table]:
-    """Three tables: in process, growth, over TLS."""
-    return [_in_process(repeats=30 if quick else 400), _growth(repeats=10 if quick else 60), _over_tls(quick=quick)]
+    """Four tables: in process, growth, manifest entries and namespaces, over TLS."""
+    return [
+        _in_process(repeats=30 if quick else 400),
+        _growth(repeats=10 if quick else 60),
+        _by_entries_and_namespaces(rounds=20 if quick else 200),
+        _over_tls(quick=quick),
+    ]
 
 
-def admission_review(containers: int, variables: int, *, unknown_bytes: int = 0) -> bytes:
+def admission_review(
+    containers: int, variables: int, *, unknown_bytes: int = 0, namespace: str = "sales", workload: str = "load"
+) -> bytes:
     """The review of an opted-in pod, with fields that no version of ours knows."""
     env = [{"name": f"SETTING_{number}", "value": f"value of setting {number}"} for number in range(variables)]
     pod: dict[str, Any] = {
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": {
-            "generateName": "load-29391840-",
-            "labels": {"floe.dev/inject": "enabled", "app.kubernetes.io/name": "load"},
-            "ownerReferences": [{"kind": "Job", "name": "load-29391840", "uid": "1", "controller": True}],
+            "generateName": f"{workload}-29391840-",
+            "labels": {"floe.dev/inject": "enabled", "app.kubernetes.io/name": workload},
+            "ownerReferences": [{"kind": "Job", "name": f"{workload}-29391840", "uid": "1", "controller": True}],
         },
         "spec": {
             "containers": [
@@ -65,7 +77,7 @@ def admission_review(containers: int, variables: int, *, unknown_bytes: int = 0)
         "uid": "705ab4f5-6393-11e8-b7cc-42010a800002",
         "kind": {"group": "", "version": "v1", "kind": "Pod"},
         "resource": {"group": "", "version": "v1", "resource": "pods"},
-        "namespace": "sales",
+        "namespace": namespace,
         "operation": "CREATE",
         "object": pod,
     }
@@ -125,6 +137,62 @@ def _growth(*, repeats: int) -> Table:
         ((f"{medians[0]:.3f}", f"{medians[1]:.3f}", f"{medians[1] / medians[0]:.2f}"),),
         ("Medians of one container. Budget: at most 2.2.",),
     )
+
+
+def _by_entries_and_namespaces(*, rounds: int) -> Table:
+    """The same pod again and again, by manifests of different length and in different numbers of namespaces."""
+    with tempfile.TemporaryDirectory() as name:
+        plain, long = read_profile(MANIFEST), read_profile(_long_manifest(Path(name)))
+    one = [admission_review(1, 5)]
+    cases: dict[str, tuple[Profile, list[bytes]]] = {
+        "1 namespace, the example manifest": (plain, one),
+        f"1 namespace, {MORE_ENTRIES} entries more in the manifest": (long, one),
+        **{
+            f"{count:,} namespaces with a workload each": (
+                plain,
+                [admission_review(1, 5, namespace=f"team-{number}") for number in range(count)],
+            )
+            for count in NAMESPACES
+        },
+    }
+    taken: dict[str, list[float]] = {case: [] for case in cases}
+    # In turns, so that what else the machine does meets all of them alike.
+    for number in range(-_WARM_UP, rounds):
+        for case, (profile, bodies) in cases.items():
+            seconds = _seconds_of(profile, bodies, first=number * _IN_A_ROUND)
+            if number >= 0:
+                taken[case].append(seconds / _IN_A_ROUND * 1000)
+    return Table(
+        "Admission in process, by manifest entries and namespaces",
+        ("case", "ms, median of rounds"),
+        tuple((case, f"{percentile(rounds_taken, 0.5):.3f}") for case, rounds_taken in taken.items()),
+        (_CASES_NOTE,),
+    )
+
+
+_CASES_NOTE = f"""Rounds of {_IN_A_ROUND} admissions of 1 × 5, in turns. What is made once for a workload is kept for the last 512
+of them: where more take turns, each pod costs as much as the first one of its workload, however many there are."""
+
+
+def _seconds_of(profile: Profile, bodies: Sequence[bytes], *, first: int) -> float:
+    started = time.perf_counter()
+    for number in range(first, first + _IN_A_ROUND):
+        admitted = decode(bodies[number % len(bodies)])
+        encode(admitted.uid, review(admitted, profile, namespace_label="enabled"))
+    return time.perf_counter() - started
+
+
+def _long_manifest(folder: Path) -> Path:
+    """The example with as many more credentials and names of containers."""
+    names = [f"ENTRY_{number}" for number in range(MORE_ENTRIES)]
+    document = YAML(typ="safe").load(MANIFEST)
+    document.setdefault("credentials", {}).update(
+        {name: {"secret": name.lower().replace("_", "-"), "key": "token"} for name in names}
+    )
+    document["injection"].setdefault("containers", {})["exclude"] = [name.lower().replace("_", "-") for name in names]
+    found = folder / "floe.yaml"
+    found.write_bytes(orjson.dumps(document))
+    return found
 
 
 def _over_tls(*, quick: bool) -> Table:
