@@ -170,8 +170,9 @@ def _by_entries_and_namespaces(*, rounds: int) -> Table:
     )
 
 
-_CASES_NOTE = f"""Rounds of {_IN_A_ROUND} admissions of 1 × 5, in turns. What is made once for a workload is kept for the last 512
-of them: where more take turns, each pod costs as much as the first one of its workload, however many there are."""
+_CASES_NOTE = f"""Rounds of {_IN_A_ROUND} admissions of 1 × 5, in turns. What is made once for a workload is kept for
+the last 512 of them: where more take turns, each pod costs as much as the first one of its workload, however many there
+are."""
 
 
 def _seconds_of(profile: Profile, bodies: Sequence[bytes], *, first: int) -> float:
