@@ -13,6 +13,7 @@ from floe_monitor.alerts.console import ConsoleAlertPlugin
 from floe_monitor.service.lineage import events_of
 from floe_monitor.service.wiring import Plugins, create_plugins
 from monitor.tests.builders import check_run, outcome
+from monitor.tests.service.test_assertions import named
 
 pytestmark = pytest.mark.requirement("FR-027", "FR-044", "HOUSE-7")
 HEAD = "apiVersion: floe.dev/v1\nkind: Manifest\nmetadata: {name: test}\nplugins:\n"
@@ -69,7 +70,7 @@ def test_lineage_goes_to_the_relay_if_there_is_one(manifest_text: str) -> None:
     with lineage_receiver() as relay:
         emit = create_plugins(manifest(manifest_text), PluginRegistry(), {}, lineage_relay=relay.origin).emit_lineage
         assert emit is not None
-        for event in events_of(check_run(outcome())):
+        for event in events_of(check_run(outcome()), named):
             emit(event)
     assert [one.path for one in relay.received] == ["/api/v1/lineage"] * 2
     assert [one.body["eventType"] for one in relay.received] == ["START", "COMPLETE"]
