@@ -19,6 +19,7 @@ from sidecar.tests.standins import BackendStandIn, backend_in_thread
 
 pytestmark = pytest.mark.requirement("REQ-520", "REQ-521", "RELAY-11")
 
+UID = "6f1d4a52-3c1b-4a57-9c0a-5d7a1c0f9d10"
 PROGRAM = textwrap.dedent(
     """
     import sys, time
@@ -130,3 +131,27 @@ def test_a_pod_without_a_sidecar_sends_to_the_gateway_with_its_namespaces_token(
             )
         wait_until_empty(gateway)
         assert len(backend.accepted) == 6
+
+
+@pytest.mark.requirement("RELAY-10")
+def test_the_clients_events_get_the_pods_names_and_keep_their_own(tmp_path: Path) -> None:
+    pod = {"POD_NAME": "load-x7k2p", "POD_UID": UID, "JOB_NAMESPACE": "acme/load", "JOB_NAME": "load"}
+    platform = {"RUN_TAGS": "team=sales", "REPLACED_NAMESPACES": "sales%2Forders"}
+    with (
+        backend_in_thread(BackendStandIn()) as backend,
+        relay_process(tmp_path, LINEAGE_URL=backend.url, **pod, **platform) as relay,
+    ):
+        emit(relay.port, OPENLINEAGE__TAGS__RUN='{"TEAM": "own"}')
+        wait_until_empty(relay)
+        metrics = relay.get("/metrics").decode()
+
+    assert len(backend.accepted) == 6
+    for seen in backend.accepted:
+        facets = seen.event["run"]["facets"]
+        assert seen.event["job"]["namespace"] == "acme/load"
+        assert facets["parent"]["run"]["runId"] == UID
+        assert facets["floe_pod"]["name"] == "load-x7k2p"
+        keys = [tag["key"] for tag in facets["tags"]["tags"]]
+        assert "openlineage_client_version" in keys
+        assert [key.lower() for key in keys].count("team") == 1
+    assert 'floe_pipeline_runs_total{status="complete"} 3\n' in metrics
