@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import jsonschema_rs
 import pytest
 from openlineage.client.serde import Serde
 
@@ -152,3 +153,87 @@ def test_a_duckdb_table_is_called_as_dbt_calls_it(tmp_path: Path, table: tuple[s
 def test_where_a_compute_cannot_name_a_table_the_source_does() -> None:
     found = told_source(ToldCompute()).dataset_name(("main", "orders"))
     assert found == DatasetName(namespace="told", name="main.orders")
+
+
+URI = {"type": "string", "format": "uri"}
+FACETS = {
+    "type": "object",
+    "additionalProperties": {
+        "type": "object",
+        "properties": {"_producer": URI, "_schemaURL": URI},
+        "required": ["_producer", "_schemaURL"],
+    },
+}
+NAMED = {"namespace": {"type": "string", "minLength": 1}, "name": {"type": "string", "minLength": 1}}
+ASSERTION = {
+    "type": "object",
+    "properties": {
+        "assertion": {"type": "string"},
+        "success": {"type": "boolean"},
+        "column": {"type": "string"},
+        "severity": {"enum": ["error", "warn"]},
+        "name": {"type": "string"},
+        "description": {"type": "string"},
+        "expected": {"type": "string"},
+        "actual": {"type": "string"},
+    },
+    "required": ["assertion", "success"],
+}
+# What the standard asks of a run event, of its facets, and of the assertions (OpenLineage 2-0-2; facet 1-1-0).
+EVENT = {
+    "$schema": "https://json-schema.org/draft/2020-12/schema",
+    "type": "object",
+    "required": ["eventTime", "producer", "schemaURL", "run", "job"],
+    "properties": {
+        "eventTime": {"type": "string", "format": "date-time"},
+        "producer": URI,
+        "schemaURL": URI,
+        "run": {
+            "type": "object",
+            "required": ["runId"],
+            "properties": {"runId": {"type": "string", "format": "uuid"}, "facets": FACETS},
+        },
+        "job": {"type": "object", "required": ["namespace", "name"], "properties": {**NAMED, "facets": FACETS}},
+        "inputs": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["namespace", "name"],
+                "properties": {
+                    **NAMED,
+                    "facets": FACETS,
+                    "inputFacets": {
+                        **FACETS,
+                        "properties": {
+                            "dataQualityAssertions": {
+                                "type": "object",
+                                "required": ["assertions"],
+                                "properties": {"assertions": {"type": "array", "items": ASSERTION}},
+                            }
+                        },
+                    },
+                },
+            },
+        },
+    },
+}
+
+
+@pytest.mark.parametrize(
+    "run",
+    [
+        pytest.param(check_run(outcome()), id="kept"),
+        pytest.param(check_run(outcome("warning")), id="an early warning"),
+        pytest.param(check_run(outcome("error"), of=two_tables()), id="broken"),
+        pytest.param(check_run(Outcome(CheckStatus.UNKNOWN, reason="down")), id="not known"),
+        pytest.param(check_run(Outcome(CheckStatus.ERROR, reason="no zone")), id="not doable"),
+        pytest.param(
+            check_run(outcome(element=None), of=contract(availability=0.9), check=ViolationType.AVAILABILITY),
+            id="without a table",
+        ),
+    ],
+)
+def test_events_and_their_facets_have_what_the_standard_asks_for(run: CheckRun) -> None:
+    validator = jsonschema_rs.Draft202012Validator(EVENT, validate_formats=True)
+    for event in events_of(run, named):
+        validator.validate(json.loads(Serde.to_json(event)))
