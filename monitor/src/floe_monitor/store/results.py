@@ -258,21 +258,24 @@ def _alert_row(run: CheckRun, alert: Alert, episode: UUID) -> dict[str, Any]:
 
 
 async def _store_field_ids(connection: AsyncConnection, runs: Sequence[CheckRun]) -> None:
-    """Runs come in order, so that the newest holds."""
-    for run in runs:
-        if run.verdict.learned is None:
-            continue
-        statement = upsert(FieldIdsRow).values(
-            **_identity(run), tables=storable(run.verdict.learned.document()), learned_at=run.checked_at
-        )
-        new = statement.excluded
-        await connection.execute(
-            statement.on_conflict_do_update(
-                index_elements=["contract_name", "contract_version"],
-                set_={"tables": new.tables, "learned_at": new.learned_at},
-                where=FieldIdsRow.learned_at <= new.learned_at,
-            )
-        )
+    """Runs come in order, so that the newest holds. At a start every contract teaches some, so all go at once."""
+    rows = [
+        {**_identity(run), "tables": storable(run.verdict.learned.document()), "learned_at": run.checked_at}
+        for run in runs
+        if run.verdict.learned is not None
+    ]
+    if not rows:
+        return
+    statement = upsert(FieldIdsRow)
+    new = statement.excluded
+    await connection.execute(
+        statement.on_conflict_do_update(
+            index_elements=["contract_name", "contract_version"],
+            set_={"tables": new.tables, "learned_at": new.learned_at},
+            where=FieldIdsRow.learned_at <= new.learned_at,
+        ),
+        rows,
+    )
 
 
 async def _store_sla(connection: AsyncConnection, rows: Sequence[dict[str, Any]]) -> None:
