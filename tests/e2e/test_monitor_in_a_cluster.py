@@ -228,4 +228,4 @@ def _with_a_later_version(values: dict[str, Any]) -> dict[str, Any]:
     volume = {"name": "later", "configMap": {"name": "later-version"}}
     mount = {"name": "later", "mountPath": f"{_VERSIONS}/9999_later.py", "subPath": "9999_later.py"}
     more = {"volumes": [*monitor["volumes"], volume], "volumeMounts": [*monitor["volumeMounts"], mount]}
-    return values | {"monitor": monitor | more}
+    return values | {"monitor": monitor | more | {"replicas": 1}}  # each more takes seconds to start

@@ -27,8 +27,11 @@ class Containerd:
     socket: Path
 
     def load(self, archive: Path) -> None:
-        """Makes the image of a docker-archive one that pods can name."""
-        self.ctr("images", "import", str(archive), timeout_seconds=300.0)
+        """Makes the image of a docker-archive one that pods can name; reading it takes seconds, so it is done once."""
+        loaded = self.socket.with_name(f"{archive.name}.loaded")
+        if not loaded.exists():
+            self.ctr("images", "import", str(archive), timeout_seconds=300.0)
+            loaded.touch()
 
     def images(self) -> list[str]:
         """The names of the images that pods can use."""
