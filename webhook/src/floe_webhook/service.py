@@ -36,6 +36,9 @@ from floe_webhook.reload import CurrentProfile, follow, read_profile
 from floe_webhook.server import TELLING, Webhook
 from floe_webhook.tracing import Traces
 
+MOST_API_CONNECTIONS = 32
+"""To the API server at once; uvloop reserves 256 KiB for each. What has to wait for one waits within its own time."""
+
 _log = structlog.get_logger(__name__)
 
 
@@ -130,7 +133,8 @@ async def _kubernetes_api(arguments: Arguments) -> AsyncIterator[KubernetesApi |
         _log.info("serving without the Kubernetes API", reason=str(error))
         yield None
         return
-    async with aiohttp.ClientSession() as session:
+    connector = aiohttp.TCPConnector(limit=MOST_API_CONNECTIONS)
+    async with aiohttp.ClientSession(connector=connector) as session:
         yield KubernetesApi(session, access)
 
 
