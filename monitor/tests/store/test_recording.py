@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import datetime, timedelta
+from operator import itemgetter
 from typing import Any
 
 import pytest
@@ -196,3 +197,16 @@ async def test_a_restart_knows_the_field_ids_that_were_seen(engine: AsyncEngine)
         run = check_run(outcome(), at=at, check=ViolationType.SCHEMA_DRIFT)
         await record(engine, [replace(run, verdict=replace(run.verdict, learned=learned))])
     assert await known() == then
+
+
+async def test_an_episode_that_another_process_opened_is_closed_by_whoever_finds_its_end(engine: AsyncEngine) -> None:
+    """Both saw it begin while the store was away; people hear of one beginning and of one end."""
+    one, other = Memory(), Memory()
+    await record(engine, [check_run(outcome("error"), memory=one), check_run(outcome("error"), memory=other)])
+    assert await record(engine, [check_run(outcome(), memory=other, at=NOW + MINUTE)]) == 0
+    await record(engine, [check_run(outcome(), memory=one, at=NOW + 2 * MINUTE)])
+    [episode] = await rows(engine, EpisodeRow)
+    assert episode["closed_at"] is not None
+    alerts = sorted(await rows(engine, OutboxRow), key=itemgetter("position"))
+    assert [alert["kind"] for alert in alerts] == ["opened", "resolved"]
+    assert {alert["episode_id"] for alert in alerts} == {episode["id"]}

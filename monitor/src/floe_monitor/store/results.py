@@ -98,12 +98,11 @@ async def record(engine: AsyncEngine, runs: Sequence[CheckRun]) -> int:
         stored = await _insert_results(connection, valid)
         fresh = [run for run in valid if run.id in stored]
         await mark_days(connection, [run.checked_at for run in fresh], datetime.now(UTC))
-        for run in fresh:
-            ours = await _store_steps(connection, run)
-            alerts = [
-                _alert_row(run, alert, ours[alert.episode_id]) for alert in run.alerts if alert.episode_id in ours
-            ]
-            await _insert_all(connection, OutboxRow, alerts)
+        told = await _store_steps(connection, fresh)
+        alerts = [(run, alert) for run in fresh for alert in run.alerts if alert.episode_id in told]
+        await _insert_all(
+            connection, OutboxRow, [_alert_row(run, alert, told[alert.episode_id]) for run, alert in alerts]
+        )
         await _insert_all(connection, Violation, [row for run in fresh for row in _violation_rows(run)])
         await _store_field_ids(connection, fresh)
         await _store_sla(connection, [row for run in fresh for row in _sla_rows(run)])
@@ -158,7 +157,7 @@ def _details(run: CheckRun) -> dict[str, Any]:
     }
 
 
-async def _store_steps(connection: AsyncConnection, run: CheckRun) -> dict[UUID, UUID]:
+async def _store_steps(connection: AsyncConnection, runs: Sequence[CheckRun]) -> dict[UUID, UUID]:
     """Stores the episodes' changes; returns those that people are told of, each with the episode that is stored.
 
     Should two processes watch one contract for a while, e.g. because the store was away, the index on open episodes
@@ -166,33 +165,39 @@ async def _store_steps(connection: AsyncConnection, run: CheckRun) -> dict[UUID,
     nobody anything has changed the text only, which the next change stores.
     """
     told: dict[UUID, UUID] = {}
-    for step in run.steps:
-        if step.told is None:
+    opened: list[dict[str, Any]] = []
+    steps = [(run, step) for run in runs for step in run.steps if step.told is not None]
+    for run, step in steps:
+        if step.told is AlertKind.OPENED:
+            opened.append(_episode_row(run, step))
             continue
-        store = _open_episode if step.told is AlertKind.OPENED else _change_episode
-        if (stored := await store(connection, run, step)) is not None:
+        told |= await _open_episodes(connection, opened)  # in their order: what changes has been opened before
+        opened = []
+        if (stored := await _change_episode(connection, run, step)) is not None:
             told[step.episode.id] = stored
-    return told
+    return told | await _open_episodes(connection, opened)
 
 
-async def _open_episode(connection: AsyncConnection, run: CheckRun, step: Step) -> UUID | None:
+def _episode_row(run: CheckRun, step: Step) -> dict[str, Any]:
     episode = step.episode
-    statement = (
-        upsert(EpisodeRow)
-        .values(
-            id=episode.id,
-            **_identity(run),
-            check_type=run.check.value,
-            element=storable(episode.element or ""),
-            severity=episode.severity.value,
-            message=storable(episode.message),
-            opened_at=episode.opened_at,
-            broken_at=episode.broken_at,
-        )
-        .on_conflict_do_nothing()
-        .returning(EpisodeRow.id)
-    )
-    return await connection.scalar(statement)
+    return {
+        "id": episode.id,
+        **_identity(run),
+        "check_type": run.check.value,
+        "element": storable(episode.element or ""),
+        "severity": episode.severity.value,
+        "message": storable(episode.message),
+        "opened_at": episode.opened_at,
+        "broken_at": episode.broken_at,
+    }
+
+
+async def _open_episodes(connection: AsyncConnection, rows: Sequence[dict[str, Any]]) -> dict[UUID, UUID]:
+    """All at once: when a source changes, a thousand contracts may tell so in one moment."""
+    if not rows:
+        return {}
+    statement = upsert(EpisodeRow).on_conflict_do_nothing().returning(EpisodeRow.id)
+    return {identity: identity for identity in (await connection.scalars(statement, rows)).all()}
 
 
 async def _change_episode(connection: AsyncConnection, run: CheckRun, step: Step) -> UUID | None:
