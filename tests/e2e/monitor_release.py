@@ -29,7 +29,7 @@ from tests.e2e.cluster.prometheus import Prometheus, prometheus
 from tests.e2e.helm import Helm, Values
 from tests.e2e.observability import LINEAGE_PORT, lineage_service
 from tests.e2e.pod_shapes import RESTRICTED
-from tests.e2e.workloads import python, wait_until_ready
+from tests.e2e.workloads import python
 
 RELEASE = "floe-watching"
 CHECK_SECONDS, SCRAPE_SECONDS = 3, 2
@@ -189,7 +189,6 @@ def _start_postgres(client: KubernetesClient, home: Namespace) -> None:
     _secret(client, home, "postgres", password=password)
     container = python("postgres", _POSTGRES, image=images.image_name("monitor")) | {
         "securityContext": RESTRICTED,  # as the image's own user: initdb asks for its name
-        "readinessProbe": {"tcpSocket": {"port": _POSTGRES_PORT}, "periodSeconds": 1},
         "volumeMounts": [
             {"name": "data", "mountPath": "/data"},
             {"name": "password", "mountPath": "/secret", "readOnly": True},
@@ -217,8 +216,7 @@ def _start_postgres(client: KubernetesClient, home: Namespace) -> None:
         "spec": {"selector": {"app": "postgres"}, "ports": [{"port": _POSTGRES_PORT}]},
     }
     client.create(service)
-    client.create(pod)
-    wait_until_ready(client, pod)
+    client.create(pod)  # nobody waits for it here: the monitor does
 
 
 def _secret(client: KubernetesClient, home: Namespace, name: str, **values: str) -> None:
