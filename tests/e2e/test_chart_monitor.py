@@ -62,6 +62,21 @@ def test_replicas_on_a_postgresql_are_replaced_one_by_one_the_new_one_first(rend
     assert _one(render(EVERYTHING), "PodDisruptionBudget")["spec"]["maxUnavailable"] == 1
 
 
+@pytest.mark.requirement("FR-004")
+def test_the_registrys_api_is_on_where_a_secret_has_its_tokens(render: Renderings) -> None:
+    with_tokens = {"monitor": {**WITH_LINEAGE["monitor"], "api": {"secret": "registry-tokens"}}}
+
+    pod = _one(render(with_tokens), "Deployment")["spec"]["template"]["spec"]
+    monitor = _container(pod, "monitor")
+
+    assert "--api-token-file=/var/run/floe/api/tokens" in monitor["args"]
+    assert {"name": "api-tokens", "mountPath": "/var/run/floe/api", "readOnly": True} in monitor["volumeMounts"]
+    (volume,) = [one for one in pod["volumes"] if one["name"] == "api-tokens"]
+    assert volume["secret"] == {"secretName": "registry-tokens", "items": [{"key": "tokens", "path": "tokens"}]}
+    without = _container(_one(render(WITH_LINEAGE), "Deployment")["spec"]["template"]["spec"], "monitor")
+    assert not any(argument.startswith("--api-token-file") for argument in without["args"])
+
+
 @pytest.mark.requirement("HOUSE-10")
 def test_one_replica_may_keep_its_database_in_a_volume(render: Renderings) -> None:
     stateful = _one(render(EMBEDDED), "StatefulSet")["spec"]
