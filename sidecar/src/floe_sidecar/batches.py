@@ -8,7 +8,8 @@ A batch holds one event of a run at most: were the first of two refused and the 
 | 2xx with `failed_events` | these failed; `retriable` ones are sent again, each alone; others are dead letters |
 | 404, 405, 501 | the backend has no such endpoint: no batches any more, each event alone |
 | another 4xx, 5xx, or a list that cannot be read | one of them may be the reason: each is sent alone |
-| none, 401, 403, 407, 429, 503 | as for a single event: all wait |
+| none | all wait, then each is sent alone: the batch may be what the backend cannot get through in time |
+| 401, 403, 407, 429, 503 | as for a single event: all wait |
 """
 
 from __future__ import annotations

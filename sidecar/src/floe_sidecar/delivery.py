@@ -194,7 +194,11 @@ class Delivery:
             members = [taken]
             if self._batch_destination is not None and not self._breaker.failures:
                 members = self._lanes.take_more(taken, max_events=batches.MOST_EVENTS, max_bytes=batches.MOST_BYTES)
-            task = asyncio.create_task(self._send(*taken) if len(members) == 1 else self._send_batch(members))
+            destination = self._batch_destination
+            if destination is None or len(members) == 1:
+                task = asyncio.create_task(self._send(*taken))
+            else:
+                task = asyncio.create_task(self._send_batch(destination, members))
             self._under_way.add(task)
             task.add_done_callback(self._ended)
 
@@ -236,8 +240,7 @@ class Delivery:
         else:
             self._try_later(lane, event, answer, why)
 
-    async def _send_batch(self, members: Sequence[_Member]) -> None:
-        assert self._batch_destination is not None  # noqa: S101 - without it there is one member
+    async def _send_batch(self, destination: TakesBatches, members: Sequence[_Member]) -> None:
         for lane, event in members:
             if event.body is None:
                 self._bury(lane, event, "damaged", "what was stored is not what was received")
@@ -249,13 +252,11 @@ class Delivery:
         started = self._clock()
         self._metrics.sent.add()
         events = [event for _, event in members]
-        answer = await self._batch_destination.send_batch(
-            events, [event.body for event in events if event.body is not None]
-        )
+        answer = await destination.send_batch(events, [event.body for event in events if event.body is not None])
         self._metrics.delivery_seconds.observe(self._clock() - started)
         match batches.verdict(answer):
             case batches.Verdict.SETTLED:
-                self._settle_batch(members, answer)
+                self._settle_batch(destination, members, answer)
             case batches.Verdict.WAIT:
                 self._batch_waits(members, answer)
             case refused:
@@ -266,9 +267,8 @@ class Delivery:
                     lane.alone = True
                     self._lanes.park(lane, self._clock())
 
-    def _settle_batch(self, members: Sequence[_Member], answer: Answer) -> None:
-        assert self._batch_destination is not None  # noqa: S101 - it has answered
-        words = self._batch_destination.without_secrets
+    def _settle_batch(self, destination: TakesBatches, members: Sequence[_Member], answer: Answer) -> None:
+        words = destination.without_secrets
         failed = {failure.index: failure for failure in batches.failures(answer) or ()}
         for index, (lane, event) in enumerate(members):
             failure = failed.get(index)
@@ -290,6 +290,7 @@ class Delivery:
         self._breaker_failed(now, answer, why)
         for lane, _ in members:
             lane.failures += 1
+            lane.alone = lane.alone or why is Meaning.AWAY
             self._lanes.park(lane, now + self._breaker.backoff.delay(lane.failures))
 
     def _passed(self, lane: Lane, event: Queued) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections import defaultdict
 from collections.abc import Callable
@@ -162,6 +163,48 @@ async def test_a_backend_without_the_endpoint_is_asked_for_batches_no_more(
         await until(lambda: sidecar.writer.level.events == 0)
     assert receiving.numbers_by_run() == {run_id(run): [0, 1, 2, 3] for run in range(RUNS)}
     assert sum(seen.path.endswith("/batch") for seen in backend.posts) == 1
+
+
+async def test_an_answer_to_a_batch_counts_after_another_one_was_told_that_there_are_no_batches(
+    tmp_path: Path, backend: BackendStandIn
+) -> None:
+    receiving = Receiving()
+    batches: list[Post] = []
+
+    def answer(seen: Post) -> Reply:
+        if not seen.path.endswith("/batch"):
+            return receiving(seen)
+        batches.append(seen)
+        # Of two replicas behind one name the older one has no such endpoint, and says so first.
+        return Reply(404) if len(batches) == 1 else dataclasses.replace(receiving(seen), after_seconds=0.3)
+
+    backend.answer = answer
+    async with relay(tmp_path, lineage_url=backend.url, lineage_concurrency=2, **BATCHES) as sidecar:
+        await fill(sidecar.application.port, runs=150, each=1)
+        await until(lambda: sidecar.writer.level.events == 0)
+    assert len(batches) == 2
+    assert receiving.numbers_by_run() == {run_id(run): [0] for run in range(150)}
+
+
+async def test_a_batch_that_the_backend_cannot_get_through_in_time_is_taken_apart(
+    tmp_path: Path, backend: BackendStandIn
+) -> None:
+    receiving = Receiving()
+    batches: list[Post] = []
+
+    def answer(seen: Post) -> Reply:
+        if len(members(seen)) == 1:
+            return receiving(seen)
+        batches.append(seen)
+        return Reply(silent=True)
+
+    backend.answer = answer
+    given = {"lineage_url": backend.url, "lineage_concurrency": 1, "lineage_timeout_seconds": 0.2, **BATCHES}
+    async with relay(tmp_path, **given) as sidecar:
+        await fill(sidecar.application.port, runs=12, each=1)
+        await until(lambda: sidecar.writer.level.events == 0)
+    assert receiving.numbers_by_run() == {run_id(run): [0] for run in range(12)}
+    assert len(batches) == 1
 
 
 async def test_a_backend_that_is_away_costs_one_attempt_a_delay_with_batches_too(
