@@ -210,3 +210,17 @@ async def test_an_episode_that_another_process_opened_is_closed_by_whoever_finds
     alerts = sorted(await rows(engine, OutboxRow), key=itemgetter("position"))
     assert [alert["kind"] for alert in alerts] == ["opened", "resolved"]
     assert {alert["episode_id"] for alert in alerts} == {episode["id"]}
+
+
+async def test_of_two_processes_that_find_an_episode_heavier_one_tells_and_it_never_becomes_lighter(
+    engine: AsyncEngine,
+) -> None:
+    """As `test_an_episode_that_another_process_opened_...`, and each sees it escalate, by different steps."""
+    one, other = Memory(), Memory()
+    await record(engine, [check_run(outcome("warning"), memory=memory) for memory in (one, other)])
+    await record(engine, [check_run(outcome("critical"), memory=one, at=NOW + MINUTE)])
+    await record(engine, [check_run(outcome("error"), memory=other, at=NOW + 2 * MINUTE)])
+    await record(engine, [check_run(outcome("critical"), memory=other, at=NOW + 3 * MINUTE)])
+    [episode] = await rows(engine, EpisodeRow)
+    assert (episode["severity"], episode["escalated_at"]) == ("critical", NOW + MINUTE)
+    assert sorted(alert["kind"] for alert in await rows(engine, OutboxRow)) == ["escalated", "opened"]

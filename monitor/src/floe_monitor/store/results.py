@@ -10,7 +10,7 @@ from sqlalchemy import ARRAY, ColumnElement, String, case, cast, exists, func, i
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from floe_core.plugin_interfaces.alert_channel import AlertKind
+from floe_core.plugin_interfaces.alert_channel import AlertKind, ViolationSeverity
 from floe_monitor.alerts.episodes import Step
 from floe_monitor.checks.model import CheckStatus
 from floe_monitor.contracts.model import Contract
@@ -212,6 +212,9 @@ async def _change_episode(connection: AsyncConnection, run: CheckRun, step: Step
         values["escalated_at"] = run.checked_at
     # One that was closed meanwhile, e.g. because its promise is gone, has been told of and stays closed.
     change = update(EpisodeRow).where(EpisodeRow.closed_at.is_(None)).values(values).returning(EpisodeRow.id)
+    if step.told is AlertKind.ESCALATED:
+        # Of two processes that find it heavier one tells, and neither takes back what the other found.
+        change = change.where(EpisodeRow.severity.in_(_lighter_than(episode.severity)))
     found: UUID | None = await connection.scalar(change.where(EpisodeRow.id == episode.id))
     if found is None:  # another process opened it, under another id
         found = await connection.scalar(
@@ -224,6 +227,10 @@ async def _change_episode(connection: AsyncConnection, run: CheckRun, step: Step
             )
         )
     return found
+
+
+def _lighter_than(severity: ViolationSeverity) -> list[str]:
+    return [lighter.value for lighter in ViolationSeverity if lighter.rank < severity.rank]
 
 
 def _violation_rows(run: CheckRun) -> Iterator[dict[str, Any]]:
