@@ -96,6 +96,14 @@ async def test_a_claimed_alert_is_nobody_elses_until_the_claim_runs_out(engine: 
     assert again[0].attempts == 2
 
 
+async def test_what_is_due_longest_is_sent_first_however_it_was_stored(engine: AsyncEngine) -> None:
+    moments = [NOW + number * SECOND for number in range(20)]
+    for at in reversed(moments):
+        await record(engine, [check_run(outcome("error"), of=contract(name=f"c{at.second}"), at=at)])
+    claimed = await outbox.claim(engine, uuid4(), NOW + MINUTE, claim_for=CLAIM_FOR, limit=100)
+    assert [alert.created_at for alert in claimed] == moments
+
+
 async def test_a_dispatcher_that_lost_its_claim_settles_nothing(engine: AsyncEngine) -> None:
     await store_breaches(engine, 1)
     slow, quick = uuid4(), uuid4()

@@ -11,6 +11,7 @@ episode waits until the one before it is settled, so that no channel hears of an
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from operator import attrgetter
 from uuid import UUID
 
 from sqlalchemy import delete, exists, func, or_, select, update
@@ -39,7 +40,7 @@ class ClaimedAlert:
 async def claim(
     engine: AsyncEngine, worker: UUID, now: datetime, *, claim_for: timedelta, limit: int
 ) -> tuple[ClaimedAlert, ...]:
-    """Takes alerts that are due; nobody else gets them for `claim_for`."""
+    """Takes alerts that are due, the longest due first; nobody else gets them for `claim_for`."""
     earlier = aliased(OutboxRow)
     waits_for_another = exists().where(
         earlier.episode_id == OutboxRow.episode_id,
@@ -65,10 +66,13 @@ async def claim(
         update(OutboxRow)
         .where(OutboxRow.id.in_(free.scalar_subquery()))
         .values(claimed_by=worker, claimed_until=now + claim_for, attempts=OutboxRow.attempts + 1)
-        .returning(OutboxRow.id, OutboxRow.channel, OutboxRow.event, OutboxRow.attempts, OutboxRow.created_at)
+        .returning(
+            OutboxRow.id, OutboxRow.channel, OutboxRow.event, OutboxRow.attempts, OutboxRow.created_at, OutboxRow.due_at
+        )
     )
     async with engine.begin() as connection:
         rows = (await connection.execute(statement)).all()
+    rows = sorted(rows, key=attrgetter("due_at"))  # an UPDATE returns rows in any order
     return tuple(
         ClaimedAlert(
             row.id, row.channel, ContractViolationEvent.model_validate(row.event), row.attempts, row.created_at
