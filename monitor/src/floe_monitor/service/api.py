@@ -238,4 +238,5 @@ def _parsed(identity: str) -> ContractId:
 
 
 def _number(text: str) -> int | None:
-    return int(text) if text.isascii() and text.isdigit() and 1 <= int(text[:5]) <= LARGEST_PAGE else None
+    is_number = text.isascii() and text.isdigit() and len(text) <= len(str(LARGEST_PAGE))
+    return int(text) if is_number and 1 <= int(text) <= LARGEST_PAGE else None

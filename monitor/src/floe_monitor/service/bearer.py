@@ -32,5 +32,7 @@ class BearerTokens:
         if scheme.lower() != "bearer":
             return False
         # Every token is compared, in constant time: an answer's time tells nothing of them.
-        matches = [hmac.compare_digest(given.strip().encode(), token.encode()) for token in tokens]
+        # Headers are bytes; those that are not UTF-8 arrive as surrogates.
+        sent = given.strip().encode(errors="surrogateescape")
+        matches = [hmac.compare_digest(sent, token.encode()) for token in tokens]
         return any(matches)
