@@ -1,5 +1,7 @@
 """What SQL rules may call: reading is known, everything else is refused before it is sent."""
 
+import re
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -7,7 +9,7 @@ import sqlglot
 from sqlglot import exp
 
 from floe_core.plugin_interfaces.quality import QualityCheck, QualityCheckResult, QualitySuite
-from floe_quality_odcs import OdcsQualityPlugin
+from floe_quality_odcs import OdcsQualityPlugin, read_only
 from floe_quality_odcs.plugin import OdcsQualityConfig
 from floe_quality_odcs.read_only import why_not
 
@@ -116,3 +118,15 @@ def test_functions_that_are_known_to_do_more_are_not_on_the_list() -> None:
     for name in dangerous:
         function = getattr(exp, name)(this=exp.Literal.string("x"))
         assert why_not(exp.select(function)) is not None
+
+
+def test_the_list_holds_sqlglots_types_of_functions_and_names_alone() -> None:
+    types = {kind.__name__ for kind in _kinds_of(exp.Func)}
+    assert types >= read_only._TYPED
+    assert all(re.fullmatch(r"[a-z][a-z0-9_]*", name) for name in read_only._NAMED)
+
+
+def _kinds_of(kind: type) -> Iterator[type]:
+    for narrower in kind.__subclasses__():
+        yield narrower
+        yield from _kinds_of(narrower)
