@@ -13,7 +13,7 @@ import msgspec
 
 # Between two values: the end of one, the other's name. What is spelt without escapes is nearly every name.
 _NAME = re.compile(rb'[ \t\n\r]*[{,][ \t\n\r]*"([^"\\]*(?:\\.[^"\\]*)*)"[ \t\n\r]*:[ \t\n\r]*')
-_END = re.compile(rb"[ \t\n\r]*(\{[ \t\n\r]*)?\}")
+_END = re.compile(rb"[ \t\n\r]*(\{[ \t\n\r]*)?\}[ \t\n\r]*")
 _raw_members = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
@@ -49,7 +49,7 @@ def members_of(text: bytes, span: Span | None = None) -> dict[str, Span]:
         begin = match.end()
         at = begin + len(value)
         found[name] = Span(begin, at)
-    if _END.match(text, at) is None:
+    if _END.fullmatch(text, at, end) is None:
         raise UnclearError
     return found
 

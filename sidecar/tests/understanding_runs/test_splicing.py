@@ -62,6 +62,7 @@ def test_a_first_member_is_added_and_the_rest_stays_byte_for_byte(
         b'{"a":{},"a":{}}',
         b'{"a":1,"\\u0061":1}',
         b'{"a":10,"a":1}',
+        b'{"a":"xxx}","a":1234}',
         b"[]",
         b"null",
         b"{",
