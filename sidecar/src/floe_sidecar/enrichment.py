@@ -11,7 +11,8 @@ with one exception, the job namespace that a client makes up where nobody told i
 | every other namespace, those of datasets too | not |
 | a run without `parent` | gets the pod's run, from its first event on |
 | a run or job without `floe_pod`, `floe_traceContext`, `tags`, `environmentVariables` | gets them |
-| a run or job with `tags`, `environmentVariables` | those entries whose names it has not |
+| a run or job with `tags`, `environmentVariables` | gets those entries whose names it has not |
+| `facets` that are null, of a run or job that gets some | become an object |
 
 The text that is added follows from the settings and from what came before, not from the time: an event that a client
 sends again becomes the same bytes again.
