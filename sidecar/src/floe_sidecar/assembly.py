@@ -45,6 +45,7 @@ def application(
     metrics: Metrics,
     telemetry: TelemetryRelay | None,
     *,
+    redact: Callable[[bytes], bytes],
     follow_runs: bool,
     enrich: Enrich | None,
     saw: Callable[[bytes], None] | None,
@@ -54,7 +55,7 @@ def application(
     receiver = Receiver(
         writer,
         metrics,
-        redact=redactor(settings),
+        redact=redact,
         enrich=enrich,
         saw=saw,
         follow_runs=follow_runs,

@@ -22,7 +22,6 @@ from floe_sidecar.metrics import Clock
 from floe_sidecar.orders import Stored
 from floe_sidecar.pod_run import BEGUN_AT, moment_of, start
 from floe_sidecar.records import Record
-from floe_sidecar.redaction import Redactor
 from floe_sidecar.runs import PodRun, earlier_runs, pod_run_begun_at, waiting_starts_of_pods
 from floe_sidecar.settings import Settings
 from floe_sidecar.writer import Writer
@@ -31,15 +30,15 @@ from floe_sidecar.writer import Writer
 class PodLineage:
     """The pod's side of lineage, for a sidecar; a gateway has no pod."""
 
-    def __init__(self, settings: Settings, writer: Writer, *, wall_clock: Clock) -> None:
+    def __init__(
+        self, settings: Settings, writer: Writer, *, redact: Callable[[bytes], bytes], wall_clock: Clock
+    ) -> None:
         self._pod = settings.pod
         self._message_file: Path = settings.termination_message_file
         self._writer = writer
         self._wall_clock = wall_clock
         self._kinship = Kinship()
-        words = settings.redaction_names, settings.redaction_prefixes
-        clean: Callable[[bytes], bytes] = Redactor(*words) if settings.redaction else bytes
-        self._enrichment = Enrichment(settings.pod, self._kinship, redact=clean)
+        self._enrichment = Enrichment(settings.pod, self._kinship, redact=redact)
         self._begun_at: float | None = None
 
     @property

@@ -27,6 +27,7 @@ from floe_sidecar.assembly import (
     handover,
     limits,
     metrics_export,
+    redactor,
     server,
     telemetry,
 )
@@ -91,7 +92,8 @@ class Sidecar:
         # A pod that has no sidecar may go on when the gateway ends.
         self._closes_runs = settings.abort_open_runs and not is_gateway
         self.telemetry = telemetry(settings, self.directory, self.metrics)
-        self._pod = None if is_gateway else PodLineage(settings, self.writer, wall_clock=time.time)
+        redact = redactor(settings)
+        self._pod = None if is_gateway else PodLineage(settings, self.writer, redact=redact, wall_clock=time.time)
         self._pipeline = Pipeline()
         self.metrics.more = () if is_gateway else self._pipeline.metrics
         self.application = application(
@@ -99,6 +101,7 @@ class Sidecar:
             self.writer,
             self.metrics,
             self.telemetry,
+            redact=redact,
             follow_runs=self._closes_runs,
             enrich=self._pod.enrich if self._pod is not None else None,
             saw=self._pipeline.saw if self._pod is not None else None,
