@@ -69,10 +69,19 @@ def pytest_runtest_protocol() -> Iterator[None]:
     root = logging.getLogger()
     handlers = list(root.handlers)
     levels = {logger: logger.level for logger in (root, *map(logging.getLogger, QUIETED))}
+    _log_plainly()
     outcome = yield
-    structlog.reset_defaults()
+    _log_plainly()
     for handler in [added for added in root.handlers if added not in handlers]:
         root.removeHandler(handler)
     for logger, level in levels.items():
         logger.setLevel(level)
     return outcome
+
+
+def _log_plainly() -> None:
+    """As structlog does by itself, but for rich's tracebacks with every local: each of a deep stack takes seconds."""
+    structlog.reset_defaults()
+    *others, _ = structlog.get_config()["processors"]
+    plain = structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
+    structlog.configure(processors=[*others, plain])
