@@ -4,6 +4,7 @@ import asyncio
 import base64
 import functools
 import random
+import weakref
 from datetime import datetime, timedelta
 
 import pytest
@@ -79,18 +80,26 @@ def _ends_at(pair: Certificate) -> datetime:
 
 
 class Interleaving:
-    """Lets rounds of several replicas run at once; each stops at requests, for a moment or for many seconds."""
+    """Lets rounds of several replicas run at once; each stops at requests for moments, and once for up to 29 s.
+
+    A round that slept again and again for longer than what a serving certificate has left when it is renewed, a
+    minute, could serve nothing else, however it was written.
+    """
 
     def __init__(self, chance: random.Random, clock: Clock) -> None:
         self._chance = chance
         self._clock = clock
         self._asleep: dict[asyncio.Event, datetime] = {}
         self._running: dict[int, asyncio.Task[None]] = {}
+        self._slept: weakref.WeakSet[asyncio.Task[object]] = weakref.WeakSet()
 
     async def pause(self) -> None:
         for _ in range(self._chance.randrange(6)):
             await asyncio.sleep(0)
-        if self._chance.random() < 0.02:
+        round_of_replica = asyncio.current_task()
+        assert round_of_replica is not None
+        if self._chance.random() < 0.02 and round_of_replica not in self._slept:
+            self._slept.add(round_of_replica)
             awake = asyncio.Event()
             self._asleep[awake] = self._clock.time + timedelta(seconds=self._chance.randrange(1, 30))
             await awake.wait()
