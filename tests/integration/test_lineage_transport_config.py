@@ -143,13 +143,12 @@ def test_timeout_and_retries_are_the_manifests(backend: Backend) -> None:
 
 @each_backend
 @pytest.mark.parametrize("path", ["/api/v1/lineage", "/events/openlineage/airflow/", "/api?key=1", "/#top"])
-def test_an_address_with_a_path_is_refused_with_the_text_to_write(backend: Backend, path: str) -> None:
-    origin = PLACEHOLDER[backend.plugin]
-
+def test_an_address_with_a_path_is_refused_with_what_to_do_and_not_repeated(backend: Backend, path: str) -> None:
     with pytest.raises(ValidationError) as refused:
-        backend.configured(origin + path)
+        backend.configured(PLACEHOLDER[backend.plugin] + path)
 
-    assert f"write {origin}, without a path" in str(refused.value)
+    assert "end the address before its path" in str(refused.value)
+    assert path not in str(refused.value)
 
 
 @each_backend
@@ -169,7 +168,7 @@ def test_a_password_in_the_address_is_refused_and_not_repeated(backend: Backend)
 
 
 def test_atlan_is_not_spoken_to_in_the_clear() -> None:
-    with pytest.raises(ValidationError, match=r"write https://acme\.atlan\.com"):
+    with pytest.raises(ValidationError, match="write https:// for http://"):
         Backend("atlan", ATLAN).configured("http://acme.atlan.com")
 
 
