@@ -68,6 +68,7 @@ async def test_the_sidecar_cuts_by_the_words_that_it_is_told(tmp_path: Path, bac
 KEPT = [
     "select * from keys where access_key = keys_2026_archive_id and b.secret = c.secret",
     "password: reset by the user",
+    "select s.session_token from s join t on s.session_token=t.session_token and refresh_token is not null",
     "password_changed_at = current_date",
     "eyJhbGciOiJIUzI1NiJ9 is only a header",
     "AKIAN is a name, dapi_v2 a module, ghp_short no token",
