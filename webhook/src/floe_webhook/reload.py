@@ -18,6 +18,7 @@ from floe_core.plugin_interfaces.registry import PluginRegistry
 from floe_webhook.failures import places
 from floe_webhook.metrics import Metrics
 from floe_webhook.profile import Profile, compile_profile
+from floe_webhook.sidecar_trial import refuse_unusable
 
 POLL_SECONDS = 1.0
 
@@ -28,18 +29,21 @@ def read_profile(manifest_file: Path, release_namespace: str | None = None, *, e
     """The profile of a manifest file and of the plugins that are installed.
 
     Raises:
-        FloeError: The file or a plugin's configuration is wrong, or a plugin fails.
+        FloeError: The file or a plugin's configuration is wrong, a plugin fails, or no sidecar would start with it.
     """
     manifest = load_manifest(manifest_file)
     registry = PluginRegistry()
     telemetry, lineage = manifest.plugins.telemetry_backend, manifest.plugins.lineage_backend
-    return compile_profile(
+    profile = compile_profile(
         manifest,
         telemetry=registry.create(PluginKind.TELEMETRY_BACKEND, telemetry) if telemetry else None,
         lineage=registry.create(PluginKind.LINEAGE_BACKEND, lineage) if lineage else None,
         release_namespace=release_namespace,
         ends_pod_runs=ends_pod_runs,
     )
+    if profile.sidecar is not None and profile.rules.sidecar_enabled:
+        refuse_unusable(profile.sidecar)
+    return profile
 
 
 @dataclass(slots=True)
