@@ -5,7 +5,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from floe_monitor.contracts.model import Contract
@@ -13,7 +13,7 @@ from floe_monitor.service.memory import Memory
 from floe_monitor.store.endings import NOT_PROMISED, NOT_WATCHED, end_unpromised, end_unwatched, open_episodes
 from floe_monitor.store.leases import hold, release
 from floe_monitor.store.results import record, register
-from floe_monitor.store.tables import EpisodeRow, OutboxRow, Table
+from floe_monitor.store.tables import EpisodeRow, OutboxRow, RegisteredContract, Table
 from monitor.tests.builders import HOUR, MINUTE, NOW, check_run, contract, outcome
 
 pytestmark = pytest.mark.requirement("FR-004", "FR-029")
@@ -56,6 +56,13 @@ async def test_an_episode_that_nobody_heard_of_is_closed_quietly(engine: AsyncEn
     assert await rows(engine, OutboxRow) == []
 
 
+async def watch_no_more(engine: AsyncEngine, of: Contract) -> None:
+    """As unregistering it does."""
+    async with engine.begin() as connection:
+        is_it = RegisteredContract.contract_name == of.id.name
+        await connection.execute(update(RegisteredContract).where(is_it).values(active=False))
+
+
 async def test_a_watched_contracts_episodes_stay_and_so_do_those_of_one_that_is_held_still(engine: AsyncEngine) -> None:
     await register(engine, [WATCHED, OTHER], NOW)
     await broken(engine)
@@ -63,7 +70,7 @@ async def test_a_watched_contracts_episodes_stay_and_so_do_those_of_one_that_is_
     replica = uuid4()
     await hold(engine, replica, HOUR)
     assert await end_unwatched(engine, NOW) == 0
-    await register(engine, [OTHER], NOW)
+    await watch_no_more(engine, WATCHED)
     assert await end_unwatched(engine, NOW) == 0  # results of runs that go on may come
     await release(engine, replica)
     assert await end_unwatched(engine, NOW) == 1

@@ -13,7 +13,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from floe_monitor.contracts.model import Contract
 from floe_monitor.store.leases import Known, Share, give_back, hold, is_valid, release
 from floe_monitor.store.records import CheckRun
-from floe_monitor.store.results import record, register
+from floe_monitor.store.registrations import put, remove
+from floe_monitor.store.results import active_contracts, record, register
 from floe_monitor.store.tables import CheckResult, LeaseRow, ReplicaRow
 from monitor.tests.builders import NOW, SECOND, check_run, contract, outcome
 
@@ -96,13 +97,6 @@ async def test_replicas_that_ask_at_once_never_get_the_same_contract(engine: Asy
     taken = [key for share in shares for key in share.fences]
     assert len(taken) == len(set(taken))
     assert set(taken) == {str(one.id) for one in made}
-
-
-async def test_a_contract_that_is_watched_no_longer_is_nobodys(engine: AsyncEngine) -> None:
-    made = await registered(engine, 2)
-    await hold(engine, ONE, LEASE)
-    await register(engine, made[:1], NOW)
-    assert held(await hold(engine, ONE, LEASE)) == {str(made[0].id)}
 
 
 def run_of(of: Contract, fence: int | None, *, begun: float) -> CheckRun:
@@ -205,3 +199,47 @@ async def test_a_replica_that_does_not_say_what_it_knows_is_taken_to_know_all(en
     await hold(engine, ONE, LEASE)
     await hold(engine, OTHER, LEASE, known(made))
     assert (await hold(engine, ONE, LEASE)).excess == 2
+
+
+async def test_what_no_replica_knows_any_more_is_watched_no_more_and_comes_back_with_one_that_knows_it(
+    engine: AsyncEngine,
+) -> None:
+    made = await registered(engine, 20)
+    await hold(engine, ONE, LEASE, known(made))
+    await hold(engine, ONE, LEASE, known(made[5:]))
+    assert set(await active_contracts(engine)) == ids(made[5:])
+    assert held(await hold(engine, ONE, LEASE, known(made))) == ids(made)
+    assert set(await active_contracts(engine)) == ids(made)
+    assert held(await hold(engine, ONE, LEASE, known([]))) == set()
+    assert await active_contracts(engine) == ()
+
+
+async def test_a_replica_with_an_older_folder_ends_nothing_that_another_watches(engine: AsyncEngine) -> None:
+    made = await registered(engine, 3)
+    older, newer = known(made[:2]), known(made[1:])
+    await hold(engine, ONE, LEASE, older)  # nobody holds the newest yet
+    assert held(await hold(engine, OTHER, LEASE, newer)) == ids(made[2:])
+    await hold(engine, ONE, LEASE, older)
+    assert set(await active_contracts(engine)) == ids(made)
+    await release(engine, ONE)
+    assert held(await hold(engine, OTHER, LEASE, newer)) == ids(made[1:])
+    assert set(await active_contracts(engine)) == ids(made[1:])
+
+
+async def test_after_an_outage_nothing_ends_before_the_others_have_had_time_to_come_back(engine: AsyncEngine) -> None:
+    made = await registered(engine, 2)
+    await hold(engine, OTHER, LEASE, known(made))
+    await end_leases_of(engine, OTHER)
+    await hold(engine, ONE, LEASE, known(made[:1]), takes_over=False)
+    assert set(await active_contracts(engine)) == ids(made)
+    await hold(engine, ONE, LEASE, known(made[:1]))
+    assert set(await active_contracts(engine)) == ids(made[:1])
+
+
+async def test_what_was_unregistered_stays_so_although_a_replica_has_not_looked_yet(engine: AsyncEngine) -> None:
+    of_api = contract()
+    await put(engine, of_api.id, of_api.document, "text", NOW)
+    assert held(await hold(engine, ONE, LEASE, known([of_api]))) == ids([of_api])
+    await remove(engine, of_api.id, NOW)
+    assert held(await hold(engine, ONE, LEASE, known([of_api]))) == set()
+    assert await active_contracts(engine) == ()

@@ -8,9 +8,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from floe_monitor.contracts.model import ContractId
 from floe_monitor.store.registrations import put, registrations, remove, revision_of_all, revisions
-from floe_monitor.store.results import active_contracts, register
+from floe_monitor.store.results import active_contracts
 from floe_monitor.store.tables import RegistrationEventRow
-from monitor.tests.builders import HOUR, NOW, contract
+from monitor.tests.builders import NOW
 
 pytestmark = pytest.mark.requirement("FR-004", "FR-002")
 ORDERS = ContractId("sales", "shop", "orders", "1.0.0")
@@ -57,24 +57,3 @@ async def test_of_two_that_register_one_version_at_once_one_does(engine: AsyncEn
     kept = await asyncio.gather(*(put(engine, ORDERS, {"id": str(number)}, "text", NOW) for number in range(4)))
     assert sorted(one.is_new for one in kept) == [False, False, False, True]
     assert len({one.document["id"] for one in kept}) == 1
-
-
-async def test_of_many_watched_contracts_those_that_are_gone_become_inactive_and_come_back(engine: AsyncEngine) -> None:
-    many = [contract(name=f"c{number}", freshness=HOUR) for number in range(20)]
-    await register(engine, many, NOW)
-    await register(engine, many[5:], NOW)
-    assert set(await active_contracts(engine)) == {str(one.id) for one in many[5:]}
-    await register(engine, many, NOW)
-    assert len(await active_contracts(engine)) == 20
-    await register(engine, [], NOW)
-    assert await active_contracts(engine) == ()
-
-
-async def test_what_another_replica_took_out_comes_back_without_its_document_being_written_again(
-    engine: AsyncEngine,
-) -> None:
-    many = [contract(name=f"c{number}", freshness=HOUR) for number in range(3)]
-    await register(engine, many, NOW)
-    await register(engine, many[:1], NOW)
-    await register(engine, many, NOW, changed=[])
-    assert len(await active_contracts(engine)) == 3

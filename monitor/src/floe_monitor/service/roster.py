@@ -103,7 +103,7 @@ class Roster:
         if not contracts:
             _log.info("contracts.none")
         changed = [contract for contract in contracts if self._stored.get(contract.id) is not contract]
-        await register(self._engine, contracts, datetime.now(UTC), changed)
+        await register(self._engine, changed, datetime.now(UTC))
         self._stored = {contract.id: contract for contract in contracts}
         async with self._following:
             self._known = {contract.id: contract for contract in contracts}

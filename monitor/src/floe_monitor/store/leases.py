@@ -6,8 +6,9 @@ All times are the database's: two replicas' clocks are never compared. A lease t
 its former holder still brings, of a run that began after that moment, is not stored (`is_valid`). While the database is
 away nobody can take anything, so everybody goes on with what it holds.
 
-A replica takes what it knows only. While the replicas know different contracts, e.g. because one reads an older folder,
-shares are no bound: what one does not know another has to watch beside its own.
+A replica takes what it knows only, and what any of them knows is watched: each round makes active again what it knows,
+and inactive what it does not know if nobody holds it. While the replicas know different contracts, e.g. because one
+reads an older folder, shares are no bound: what one does not know another has to watch beside its own.
 """
 
 import hashlib
@@ -35,12 +36,14 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.orm import InstrumentedAttribute
 
 from floe_monitor.contracts.model import ContractId
 from floe_monitor.store.records import CheckRun
-from floe_monitor.store.tables import LeaseRow, RegisteredContract, ReplicaRow
+from floe_monitor.store.tables import LeaseRow, RegisteredContract, RegistrationRow, ReplicaRow
 
 _KEY = (LeaseRow.contract_name, LeaseRow.contract_version)
+_REGISTERED_KEY = (RegisteredContract.contract_name, RegisteredContract.contract_version)
 _IS_WATCHED = exists().where(
     RegisteredContract.contract_name == LeaseRow.contract_name,
     RegisteredContract.contract_version == LeaseRow.contract_version,
@@ -93,15 +96,19 @@ async def hold(
         known: What it can watch; None for every contract.
         takes_over: Whether it may take what another's lease has ended on; if not, only what nobody holds.
     """
-    is_mine_to_watch = and_(_IS_WATCHED, _is_known(known))
+    is_mine_to_watch = and_(_IS_WATCHED, _is_known(known, _KEY))
     async with engine.begin() as connection:
         replicas = await _alive(connection, replica, lease, known)
+        if known is not None:
+            await _watch_known(connection, known)
         await _make_missing(connection)
         mine = LeaseRow.holder == replica
         await _prolong(connection, replica, lease)
         await connection.execute(
             update(LeaseRow).where(mine, ~is_mine_to_watch).values(holder=None, expires_at=func.now())
         )
+        if known is not None and takes_over:
+            await _end_unknown(connection, known)
         held, share = await _count(connection, mine), await _count(connection, is_mine_to_watch)
         if await _all_know_the_same(connection):
             share = -(-share // replicas)  # rounded up, so that none is left over
@@ -115,14 +122,43 @@ async def hold(
         )
 
 
-def _is_known(known: Known | None) -> ColumnElement[bool]:
+async def _watch_known(connection: AsyncConnection, known: Known) -> None:
+    """What another replica does not know, and has made inactive; but not what somebody unregistered."""
+    is_unregistered = exists().where(
+        RegistrationRow.contract_name == RegisteredContract.contract_name,
+        RegistrationRow.contract_version == RegisteredContract.contract_version,
+        RegistrationRow.unregistered_at.is_not(None),
+    )
+    await connection.execute(
+        update(RegisteredContract)
+        .where(~RegisteredContract.active, _is_known(known, _REGISTERED_KEY), ~is_unregistered)
+        .values(active=True)
+    )
+
+
+async def _end_unknown(connection: AsyncConnection, known: Known) -> None:
+    """Whoever holds a contract knows it."""
+    is_held = exists().where(
+        LeaseRow.contract_name == RegisteredContract.contract_name,
+        LeaseRow.contract_version == RegisteredContract.contract_version,
+        LeaseRow.holder.is_not(None),
+        LeaseRow.expires_at > func.now(),
+    )
+    await connection.execute(
+        update(RegisteredContract)
+        .where(RegisteredContract.active, ~_is_known(known, _REGISTERED_KEY), ~is_held)
+        .values(active=False)
+    )
+
+
+def _is_known(known: Known | None, key: Sequence[InstrumentedAttribute[str]]) -> ColumnElement[bool]:
     if known is None:
         return true()
     pairs = sorted((contract.name, contract.version) for contract in known.contracts)
     names = bindparam("known_names", [name for name, _ in pairs], type_=ARRAY(String))
     versions = bindparam("known_versions", [version for _, version in pairs], type_=ARRAY(String))
     unnested = func.unnest(names, versions).table_valued("name", "version").render_derived("known")
-    return tuple_(*_KEY).in_(select(unnested.c.name, unnested.c.version))
+    return tuple_(*key).in_(select(unnested.c.name, unnested.c.version))
 
 
 def _is_free(*, takes_over: bool) -> ColumnElement[bool]:

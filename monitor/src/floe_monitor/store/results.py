@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import ARRAY, ColumnElement, String, case, cast, exists, func, insert, or_, select, update
+from sqlalchemy import case, insert, or_, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -29,27 +29,8 @@ from floe_monitor.store.tables import (
 )
 
 
-async def register(
-    engine: AsyncEngine, contracts: Sequence[Contract], now: datetime, changed: Sequence[Contract] | None = None
-) -> None:
-    """Makes these contracts the watched ones; others stay, inactive, with their history.
-
-    Args:
-        engine: The store.
-        contracts: All that are watched.
-        now: The present.
-        changed: Those of them whose documents may not be stored yet; all by default.
-    """
-    listed = _is_one_of([(contract.id.name, contract.id.version) for contract in contracts])
-    new = contracts if changed is None else changed
-    async with engine.begin() as connection:
-        is_active = RegisteredContract.active
-        await connection.execute(update(RegisteredContract).where(is_active, ~listed).values(active=False))
-        await connection.execute(update(RegisteredContract).where(~is_active, listed).values(active=True))
-        await _store_documents(connection, new, now)
-
-
-async def _store_documents(connection: AsyncConnection, contracts: Sequence[Contract], now: datetime) -> None:
+async def register(engine: AsyncEngine, contracts: Sequence[Contract], now: datetime) -> None:
+    """Stores these contracts as watched ones; which of the others still are is seen in `floe_monitor.store.leases`."""
     if not contracts:
         return
     statement = upsert(RegisteredContract)
@@ -59,32 +40,18 @@ async def _store_documents(connection: AsyncConnection, contracts: Sequence[Cont
         set_={"contract_data": new.contract_data, "active": True},
         where=or_(~RegisteredContract.active, RegisteredContract.contract_data != new.contract_data),
     )
-    await connection.execute(
-        statement,
-        [
-            {
-                "contract_name": contract.id.name,
-                "contract_version": contract.id.version,
-                "contract_data": storable(contract.document),
-                "registered_at": now,
-                "active": True,
-            }
-            for contract in contracts
-        ],
-    )
-
-
-def _is_one_of(keys: Sequence[tuple[str, str]]) -> ColumnElement[bool]:
-    """By two arrays, since a statement takes no more than 32 767 values."""
-    names, versions = ([key[part] for key in keys] for part in (0, 1))
-    wanted = (
-        func.unnest(cast(names, ARRAY(String)), cast(versions, ARRAY(String)))
-        .table_valued("name", "version")
-        .render_derived(name="wanted")
-    )
-    return exists().where(
-        RegisteredContract.contract_name == wanted.c.name, RegisteredContract.contract_version == wanted.c.version
-    )
+    rows = [
+        {
+            "contract_name": contract.id.name,
+            "contract_version": contract.id.version,
+            "contract_data": storable(contract.document),
+            "registered_at": now,
+            "active": True,
+        }
+        for contract in contracts
+    ]
+    async with engine.begin() as connection:
+        await connection.execute(statement, rows)
 
 
 async def record(engine: AsyncEngine, runs: Sequence[CheckRun]) -> int:
