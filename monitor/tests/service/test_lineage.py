@@ -149,6 +149,24 @@ async def test_a_backend_that_is_away_costs_events_that_are_counted_and_nothing_
     assert lost == [(2, "not_sent"), (2, "not_sent")]
 
 
+async def test_a_run_that_no_event_can_be_made_of_costs_its_own_events_only() -> None:
+    lost: list[tuple[int, str]] = []
+    sent: list[RunEvent] = []
+
+    def name(table: tuple[str, ...]) -> DatasetName:
+        if not lost:
+            raise ValueError(table)
+        return named(table)
+
+    emitter = LineageEmitter(sent.append, lambda count, reason: lost.append((count, reason)), name)
+    emitter.start()
+    emitter(check_run())
+    emitter(second := check_run())
+    emitter.stop(timedelta(seconds=10))
+    assert lost == [(2, "not_made")]
+    assert [event.run.runId for event in sent] == [str(second.id)] * 2
+
+
 async def test_a_backend_that_hangs_fills_a_bounded_queue() -> None:
     lost: list[tuple[int, str]] = []
     release, taken = threading.Event(), threading.Event()

@@ -194,6 +194,9 @@ class LineageEmitter:
             except FloeError as error:  # a compute plugin that cannot name a table
                 self._on_dropped(2, "not_named")
                 _log.warning("lineage.not_named", reason=str(error))
+            except Exception:  # noqa: BLE001 - the outermost edge of this thread: one run never ends the others' events
+                self._on_dropped(2, "not_made")
+                _log.exception("lineage.not_made", key=run.key)
             else:
                 self._send(events)
 
