@@ -6,17 +6,22 @@
 
 Each batch is durable here before it is taken out there, so a kill at any moment leaves it in one spool or in both; what
 is in both is known by its digest. A dead pod's events stand before all that this pod will take, in their order.
+
+A spool that does not fit stays whole: were its first part here, somebody else could send the rest before. Of several,
+the one with the oldest event comes first: it may have the first part of what its pod was killed while taking over.
 """
 
 from __future__ import annotations
 
 import logging
+import math
 import os
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 from floe_sidecar.control import SOCKET_NAME
 from floe_sidecar.locks import LOCK_NAME, FolderInUseError, lock
@@ -51,18 +56,15 @@ async def adopt(volume: Path, own: Path, writers: Mapping[str, Writer]) -> Adopt
         writers: Of the own spools, by their file's name.
     """
     adopted = Adopted()
-    for folder in _orphans(volume, own):
-        with _locked(folder) as is_ours:
-            # Looked at again: whoever had the lock before may have taken everything.
-            if not is_ours or not (folder / FILE_NAME).is_file():
-                continue
+    with ExitStack() as locked:
+        for folder in sorted(_orphans(volume, own, writers, locked), key=_oldest_event):
             try:
                 for name, writer in writers.items():
                     if (folder / name).is_file():
                         await _empty(folder, name, writer, adopted)
                         _remove(folder, name)
             except (SpoolFullError, SpoolUnavailableError, sqlite3.Error, OSError) as error:
-                reason = str(error) or "this pod's spool is full"
+                reason = str(error) or "it does not fit into this pod's spool"
                 log(logging.WARNING, "a dead pod's spool is not taken over now", spool=str(folder), reason=reason)
             else:
                 adopted.spools += 1
@@ -78,15 +80,32 @@ async def adopt(volume: Path, own: Path, writers: Mapping[str, Writer]) -> Adopt
     return adopted
 
 
-def _orphans(volume: Path, own: Path) -> list[Path]:
-    """Folders with a spool, the one that was used last at the end: it may hold the younger part of a run."""
-    found: list[tuple[float, Path]] = []
+def _orphans(volume: Path, own: Path, names: Collection[str], locked: ExitStack) -> list[Path]:
+    """Folders with a spool that nobody uses, from now on locked by us."""
+
+    def has_a_spool(folder: Path) -> bool:
+        return any((folder / name).is_file() for name in names)
+
+    found: list[Path] = []
     with suppress(OSError):
         for folder in volume.iterdir():
-            file = folder / FILE_NAME
-            if folder != own and file.is_file():
-                found.append((file.stat().st_mtime, folder))
-    return [folder for _, folder in sorted(found)]
+            if folder == own or not has_a_spool(folder) or not locked.enter_context(_locked(folder)):
+                continue
+            # Looked at again: whoever had the lock before may have taken everything.
+            if has_a_spool(folder):
+                found.append(folder)
+    return found
+
+
+def _oldest_event(folder: Path) -> float:
+    """When the first event that waits there came; what has none, or cannot be read, stands last."""
+    address = f"file:{quote(str(folder / FILE_NAME))}?mode=rw"  # one that is not there is not made
+    try:
+        with closing(sqlite3.connect(address, uri=True, isolation_level=None)) as connection:
+            row = connection.execute("SELECT received_at FROM events ORDER BY sequence LIMIT 1").fetchone()
+    except sqlite3.Error:
+        row = None
+    return math.inf if row is None else float(row[0])
 
 
 @contextmanager
@@ -109,6 +128,8 @@ async def _empty(folder: Path, name: str, writer: Writer, adopted: Adopted) -> N
         # START and end of the dead pod's own run are the leader's to send: this START would open it again.
         with orphan.transaction():
             orphan.settle(waiting_starts_of_pods(orphan.connection), [])
+        if not writer.has_room(orphan.size):
+            raise SpoolFullError
         while events := orphan.read_after(0, limit=_BATCH_EVENTS, max_bytes=_BATCH_BYTES)[0]:
             records = [
                 Record(event.run, event.digest, event.body, received_at=event.received_at)

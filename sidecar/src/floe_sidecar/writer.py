@@ -90,6 +90,10 @@ class Writer:
         self._orders.put(order)
         return order.future
 
+    def has_room(self, size: int) -> bool:
+        """Whether events of so many bytes fit beside those that wait now."""
+        return self.level.size + size <= self._max_bytes
+
     def settle(self, delivered: Sequence[int], dead: Sequence[tuple[DeadLetter, bytes]] = ()) -> None:
         """Takes events out; a dead letter comes with its digest, since it may be sent again by its owner."""
         self._orders.put(Settle(delivered, dead))

@@ -19,7 +19,7 @@ from floe_sidecar.records import DeadLetter, Record
 from floe_sidecar.runs import Begins
 from floe_sidecar.settings import Settings
 from floe_sidecar.settings.pod import PodSettings
-from floe_sidecar.spool import FILE_NAME, Spool
+from floe_sidecar.spool import FILE_NAME, TELEMETRY_FILE_NAME, Spool
 from floe_sidecar.volumes import NETWORK_FILE_SYSTEMS, VolumeError, file_system, refuse_network, spool_folder
 from floe_sidecar.writer import Writer
 from sidecar.tests.builders import body, post, relay, relay_process, run_id, until
@@ -126,18 +126,40 @@ async def test_a_folder_that_is_locked_or_gone_or_empty_is_nobodys(tmp_path: Pat
     await writer.stop()
 
 
-async def test_what_does_not_fit_stays_for_the_next_start(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+async def test_what_does_not_fit_stays_whole_for_the_next_start(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     orphan(tmp_path, "pod-a", 600)
     small = Writer(Spool(tmp_path / "pod-b"), max_bytes=60_000, duplicate_window_seconds=600)
     await small.start()
     adopted = await adopt(tmp_path, tmp_path / "pod-b", {FILE_NAME: small})
-    assert adopted.spools == 0
+    assert (adopted.spools, adopted.events) == (0, 0)
     assert "not taken over now" in caplog.text
+    assert await left_in(small) == []
     await small.stop()
     large = await an_own_spool(tmp_path / "pod-c")
     assert (await adopt(tmp_path, tmp_path / "pod-c", {FILE_NAME: large})).spools == 2
     assert len(await left_in(large)) == 600
     await large.stop()
+
+
+async def test_telemetry_that_did_not_fit_is_found_without_the_lineage_beside_it(tmp_path: Path) -> None:
+    orphan(tmp_path, "pod-a", 5)
+    left = Spool(tmp_path / "pod-a", file_name=TELEMETRY_FILE_NAME)
+    left.open()
+    with left.transaction():
+        left.append([Record("traces", digest(text), text) for text in (b"1" * 4000, b"2" * 4000)])
+    left.close()
+    lineage, telemetry = await an_own_spool(tmp_path / "pod-b"), []
+    for max_bytes in (5000, 1 << 20):
+        spool = Spool(tmp_path / "pod-b", file_name=TELEMETRY_FILE_NAME)
+        telemetry.append(Writer(spool, max_bytes=max_bytes, duplicate_window_seconds=600))
+        await telemetry[-1].start()
+        await adopt(tmp_path, tmp_path / "pod-b", {FILE_NAME: lineage, TELEMETRY_FILE_NAME: telemetry[-1]})
+        assert (tmp_path / "pod-a").exists() is (max_bytes == 5000)
+        await telemetry[-1].stop()
+    assert (lineage.level.events, telemetry[-1].level.events) == (5, 2)
+    await lineage.stop()
 
 
 async def test_two_pods_that_start_at_once_share_nothing_and_lose_nothing(tmp_path: Path) -> None:
@@ -191,6 +213,23 @@ async def test_a_kill_in_the_middle_of_taking_over_loses_and_doubles_nothing(tmp
     assert killed.returncode == -9, killed.stderr
     writer = await an_own_spool(tmp_path / "pod-b")
     await adopt(tmp_path, tmp_path / "pod-b", {FILE_NAME: writer})
+    bodies: list[bytes | None] = await writer.ask(
+        lambda spool: [one.body for one in spool.read_after(0, limit=9999, max_bytes=1 << 30)[0]], or_else=[]
+    )
+    assert bodies == [b"pod-a" + content(number) for number in range(1, 601)]
+    await writer.stop()
+
+
+@pytest.mark.parametrize("used_last", ["pod-a", "pod-b"])
+async def test_what_was_taken_over_by_half_is_put_together_in_its_order(tmp_path: Path, used_last: str) -> None:
+    orphan(tmp_path, "pod-a", 600)
+    command = [sys.executable, "-c", KILLED, str(tmp_path), "3"]
+    killed = await asyncio.to_thread(subprocess.run, command, capture_output=True, check=False, timeout=60)
+    assert killed.returncode == -9, killed.stderr
+    for uid in ("pod-a", "pod-b"):
+        os.utime(tmp_path / uid / FILE_NAME, (2e9, 2e9) if uid == used_last else (1e9, 1e9))
+    writer = await an_own_spool(tmp_path / "pod-c")
+    assert (await adopt(tmp_path, tmp_path / "pod-c", {FILE_NAME: writer})).spools == 2
     bodies: list[bytes | None] = await writer.ask(
         lambda spool: [one.body for one in spool.read_after(0, limit=9999, max_bytes=1 << 30)[0]], or_else=[]
     )
