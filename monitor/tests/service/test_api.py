@@ -24,9 +24,10 @@ from floe_monitor.service.registry import Registry
 from floe_monitor.service.roster import WatchedElsewhereError
 from floe_monitor.service.web import serving
 from floe_monitor.store.database import open_engine
+from floe_monitor.store.leases import Known, hold
 from floe_monitor.store.records import CheckRun
 from floe_monitor.store.results import record, register
-from monitor.tests.builders import check_run, outcome
+from monitor.tests.builders import HOUR, check_run, outcome
 
 pytestmark = pytest.mark.requirement("FR-004", "FR-045")
 TOKEN = "s3cret-token"
@@ -193,6 +194,19 @@ async def test_what_a_file_holds_the_api_neither_changes_nor_takes_away(engine: 
         assert (refused.status_code, "directory holds it" in refused.json()["remedy"]) == (409, True)
         assert (await api("DELETE", "/sales.shop/orders:1.0.0")).status_code == 409
         assert [known["origin"] for known in (await api("GET")).json()["contracts"]] == ["directory"]
+
+
+async def test_a_contract_that_is_a_file_too_is_watched_on_when_it_is_unregistered(
+    engine: AsyncEngine, token_file: Path
+) -> None:
+    held = parse_contract(text(), file="orders.yaml")
+    async with serving_api(engine, token_file) as api:
+        assert (await api.register(text())).status_code == 201
+    async with serving_api(engine, token_file, directory=(held,)) as api:
+        assert (await api("DELETE", "/sales.shop/orders:1.0.0")).status_code == 204
+        await hold(engine, uuid4(), HOUR, Known.of([held.id]))
+        [known] = (await api("GET")).json()["contracts"]
+    assert known["active"]
 
 
 async def test_contracts_are_listed_page_by_page(api: Client) -> None:

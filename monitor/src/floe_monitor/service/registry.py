@@ -131,10 +131,11 @@ class Registry:
             HeldByDirectoryError: It is a file of the monitor's directory.
             SQLAlchemyError, OSError: The store is away.
         """
-        if await remove(self.engine, contract, datetime.now(UTC)):
+        is_of_directory = self._of_directory(contract) is not None
+        if await remove(self.engine, contract, datetime.now(UTC), stays_watched=is_of_directory):
             self._changed.set()
             return
-        if self._of_directory(contract):
+        if is_of_directory:
             raise HeldByDirectoryError(f"{contract} is a file of the monitor's directory.", remedy="Remove it there.")
         raise NotRegisteredError(f"No contract {contract} is registered.", remedy="Check its name and version.")
 

@@ -66,8 +66,15 @@ async def put(
     return Kept(document, is_new=True)
 
 
-async def remove(engine: AsyncEngine, contract: ContractId, now: datetime) -> bool:
-    """Unregisters a contract; false if it is not registered."""
+async def remove(engine: AsyncEngine, contract: ContractId, now: datetime, *, stays_watched: bool = False) -> bool:
+    """Unregisters a contract; false if it is not registered.
+
+    Args:
+        engine: The store.
+        contract: Which.
+        now: The present.
+        stays_watched: Whether it is a file of the directory, too.
+    """
     async with engine.begin() as connection:
         await _lock(connection, contract)
         found = await connection.execute(
@@ -78,9 +85,9 @@ async def remove(engine: AsyncEngine, contract: ContractId, now: datetime) -> bo
         )
         if found.first() is None:
             return False
-        await connection.execute(
-            update(RegisteredContract).where(_is(RegisteredContract, contract)).values(active=False)
-        )
+        if not stays_watched:
+            watched = update(RegisteredContract).where(_is(RegisteredContract, contract))
+            await connection.execute(watched.values(active=False))
         await _note(connection, contract, RegistrationKind.UNREGISTERED, now)
     return True
 
