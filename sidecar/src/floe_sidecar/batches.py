@@ -7,7 +7,7 @@ A batch holds one event of a run at most: were the first of two refused and the 
 | 204, or 2xx without a list of failures | all are delivered |
 | 2xx with `failed_events` | these failed; `retriable` ones are sent again, each alone; others are dead letters |
 | 404, 405, 501 | the backend has no such endpoint: no batches any more, each event alone |
-| another 4xx, 5xx, or a list that cannot be read | one of them may be the reason: each is sent alone |
+| another 4xx, 5xx, or a list of failures that is not clear | one of them may be the reason: each is sent alone |
 | none | all wait, then each is sent alone: the batch may be what the backend cannot get through in time |
 | 401, 403, 407, 429, 503 | as for a single event: all wait |
 """
@@ -73,13 +73,16 @@ def key(events: Sequence[Queued]) -> str:
     return digest(b"".join(event.digest for event in events)).hex()
 
 
-def verdict(answer: Answer) -> Verdict:
-    """What an answer to a batch of more than one event means as a whole."""
+def verdict(answer: Answer, events: int) -> Verdict:
+    """What an answer to a batch of so many events, more than one, means as a whole."""
     if answer.status in _NO_ENDPOINT:
         return Verdict.NO_BATCHES
     match meaning(answer):
         case Meaning.DELIVERED:
-            return Verdict.ALONE if failures(answer) is None else Verdict.SETTLED
+            found = failures(answer)
+            # Who counts otherwise means other events than those that would be taken for failed.
+            is_clear = found is not None and all(0 <= failure.index < events for failure in found)
+            return Verdict.SETTLED if is_clear else Verdict.ALONE
         case Meaning.REJECTED | Meaning.FAILING:
             return Verdict.ALONE
         case _:

@@ -254,7 +254,7 @@ class Delivery:
         events = [event for _, event in members]
         answer = await destination.send_batch(events, [event.body for event in events if event.body is not None])
         self._metrics.delivery_seconds.observe(self._clock() - started)
-        match batches.verdict(answer):
+        match batches.verdict(answer, len(members)):
             case batches.Verdict.SETTLED:
                 self._settle_batch(destination, members, answer)
             case batches.Verdict.WAIT:

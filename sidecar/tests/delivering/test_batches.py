@@ -231,6 +231,8 @@ async def test_a_backend_that_is_away_costs_one_attempt_a_delay_with_batches_too
         (Answer(200, content=b'{"failed_events":[{"index":0,"reason":"x","retriable":true}]}'), Verdict.SETTLED),
         (Answer(200, content=b'{"failed_events":[{"index":"first"}]}'), Verdict.ALONE),
         (Answer(200, content=b'{"failed_events":[{"index":1},'), Verdict.ALONE),
+        (Answer(200, content=b'{"failed_events":[{"index":2,"reason":"counted from 1"}]}'), Verdict.ALONE),
+        (Answer(200, content=b'{"failed_events":[{"index":-1}]}'), Verdict.ALONE),
         (Answer(200, content=b"x" * ANSWER_BYTES), Verdict.ALONE),
         (Answer(400), Verdict.ALONE),
         (Answer(422), Verdict.ALONE),
@@ -245,7 +247,7 @@ async def test_a_backend_that_is_away_costs_one_attempt_a_delay_with_batches_too
     ],
 )
 def test_what_an_answer_means_for_the_whole(answer: Answer, meant: Verdict) -> None:
-    assert verdict(answer) is meant
+    assert verdict(answer, 2) is meant
 
 
 def test_what_an_answer_says_of_each_event() -> None:
@@ -255,7 +257,7 @@ def test_what_an_answer_says_of_each_event() -> None:
 
 @given(st.binary(max_size=200), st.sampled_from([200, 201, 204]))
 def test_no_answer_however_odd_stops_a_delivery(content: bytes, status: int) -> None:
-    assert verdict(Answer(status, content=content)) in {Verdict.SETTLED, Verdict.ALONE}
+    assert verdict(Answer(status, content=content), 2) in {Verdict.SETTLED, Verdict.ALONE}
 
 
 @settings(max_examples=25)
