@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from floe_core.errors import ConfigurationError
 from floe_monitor.store.aggregates import aggregate_days
-from floe_monitor.store.database import downgrade, is_current, open_engine, upgrade
+from floe_monitor.store.database import MIGRATION_LOCK, downgrade, is_current, open_engine, upgrade
 from floe_monitor.store.partitions import PARTITIONED, is_partition, make_ahead, partitions
 from floe_monitor.store.results import record
 from floe_monitor.store.tables import Table
@@ -129,3 +129,16 @@ def test_a_url_of_something_else_is_refused_without_showing_it(url: str) -> None
     with pytest.raises(ConfigurationError) as caught:
         open_engine(url)
     assert url not in str(caught.value)
+
+
+async def test_a_migration_may_take_longer_than_any_other_statement(empty_database: str) -> None:
+    other, impatient = open_engine(empty_database), open_engine(empty_database, statement_seconds=0.1)
+    async with other.begin() as connection:
+        await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
+        migrating = asyncio.create_task(upgrade(impatient))
+        await asyncio.wait([migrating], timeout=0.5)
+        assert not migrating.done()
+    await asyncio.wait_for(migrating, 20)
+    assert await is_current(other)
+    for engine in (other, impatient):
+        await engine.dispose()

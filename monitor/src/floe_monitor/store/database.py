@@ -7,7 +7,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
-from sqlalchemy.engine import make_url
+from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
@@ -16,12 +16,16 @@ from floe_monitor.store.compatibility import current_revision, is_newer, note_re
 
 _log = structlog.get_logger(__name__)
 # Any number, but the same in every process that migrates (`pg_advisory_xact_lock`).
-_MIGRATION_LOCK = 0x666C6F65
+MIGRATION_LOCK = 0x666C6F65
 _CONNECT_SECONDS = 5
 _COMMAND_SECONDS = 30
+# Building an index of a large table takes minutes; cut off and begun anew, a migration would never end.
+_MIGRATION_SECONDS = 3600
+# Who waits for another's migration goes on without the store after this time, and asks again.
+_LOCK_TIMEOUT = "SET LOCAL lock_timeout = '30s'"
 
 
-def open_engine(url: str, *, pool_size: int = 5, statement_seconds: float = _COMMAND_SECONDS) -> AsyncEngine:
+def open_engine(url: str | URL, *, pool_size: int = 5, statement_seconds: float = _COMMAND_SECONDS) -> AsyncEngine:
     """An engine for a PostgreSQL URL; nothing is connected yet.
 
     Args:
@@ -54,7 +58,7 @@ def open_engine(url: str, *, pool_size: int = 5, statement_seconds: float = _COM
 
 
 async def upgrade(engine: AsyncEngine, revision: str = "head") -> None:
-    """Brings the schema to a revision; processes that start together wait for each other.
+    """Brings the schema to a revision, however long it takes; processes that start together wait for each other.
 
     A newer schema that this version can work on stays as it is.
 
@@ -78,7 +82,8 @@ async def is_current(engine: AsyncEngine) -> bool:
 
 async def _migrate(engine: AsyncEngine, action: Callable[[Config], None]) -> None:
     def run(connection: Connection) -> None:
-        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
+        connection.execute(text(_LOCK_TIMEOUT))
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
         config = _config()
         scripts = ScriptDirectory.from_config(config)
         if is_newer(connection, scripts):
@@ -88,8 +93,12 @@ async def _migrate(engine: AsyncEngine, action: Callable[[Config], None]) -> Non
         action(config)
         note_readability(connection, scripts)
 
-    async with engine.begin() as connection:
-        await connection.run_sync(run)
+    patient = open_engine(engine.url, pool_size=1, statement_seconds=_MIGRATION_SECONDS)
+    try:
+        async with patient.begin() as connection:
+            await connection.run_sync(run)
+    finally:
+        await patient.dispose()
 
 
 def _config() -> Config:
