@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 
-from floe_core.errors import ConnectionError  # noqa: A004 - the interfaces' name
+from floe_core.errors import ConnectionError, ExecutionError  # noqa: A004 - the interfaces' name
 from floe_monitor.probes.workers import TRIALS, SourceTimeoutError, Workers
 from monitor.tests.builders import until
 
@@ -143,3 +143,15 @@ async def test_an_answer_that_is_an_error_is_an_answer() -> None:
         await workers.call("a", lambda: 1 // 0, LATER)
     assert await asyncio.gather(*(workers.call("a", lambda: 7, LATER) for _ in range(20))) == [7] * 20
     release.set()
+
+
+async def test_a_thread_that_cannot_be_started_costs_its_call_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    workers = Workers(per_source=1)
+    with monkeypatch.context() as limited:
+        limited.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(ExecutionError, match="no thread can be started"):
+            await workers.call("warehouse", lambda: 1, LATER)
+    assert await workers.call("warehouse", lambda: 1, LATER) == 1

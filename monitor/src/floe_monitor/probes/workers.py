@@ -142,7 +142,13 @@ class Workers:
             except RuntimeError:
                 return  # the loop has ended; nobody waits any more
 
-        Thread(target=work, name=f"probe {source}", daemon=True).start()
+        try:
+            Thread(target=work, name=f"probe {source}", daemon=True).start()
+        except RuntimeError:  # Python's word for a limit of the container or the user
+            on_end()
+            raise ExecutionError(
+                f"{source} is not asked: no thread can be started.", remedy="Raise the limit of threads (pids)."
+            ) from None
         try:
             return await future
         except asyncio.CancelledError:
