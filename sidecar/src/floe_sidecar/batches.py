@@ -95,7 +95,7 @@ def failures(answer: Answer) -> list[Failure] | None:
         return []
     try:
         told = _summary.decode(answer.content).failed_events
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         # Words of a backend that is content; a list of failures is what nothing may be guessed about.
         return None if b"failed_events" in answer.content or len(answer.content) >= ANSWER_BYTES else []
     return [Failure(one.index, str(one.reason), one.retriable) for one in told]

@@ -156,7 +156,7 @@ def split(body: bytes) -> list[bytes]:
         raise EventRefusedError(Refusal.NOT_JSON, f"the body is not JSON ({error})") from None
     try:
         return [bytes(raw) for raw in msgspec.json.decode(body, type=dict[str, list[msgspec.Raw]])["events"]]
-    except (msgspec.DecodeError, KeyError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, KeyError, RecursionError):
         raise EventRefusedError(Refusal.NOT_AN_EVENT, "the body is not a JSON array of events") from None
 
 

@@ -51,7 +51,7 @@ def decode(content: bytes, source: str, *, now: float) -> list[Record]:
     """
     try:
         parcels = _decoder.decode(content)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ParcelsRefusedError(f"the body is not a batch of events: {error}") from None
     return [
         # A sender's clock is not believed beyond our own: NaN and the future become now.

@@ -233,6 +233,8 @@ async def test_a_backend_that_is_away_costs_one_attempt_a_delay_with_batches_too
         (Answer(200, content=b'{"failed_events":[{"index":1},'), Verdict.ALONE),
         (Answer(200, content=b'{"failed_events":[{"index":2,"reason":"counted from 1"}]}'), Verdict.ALONE),
         (Answer(200, content=b'{"failed_events":[{"index":-1}]}'), Verdict.ALONE),
+        (Answer(200, content=b'{"failed_events":[{"index":0,"reason":"caf\xe9"}]}'), Verdict.ALONE),
+        (Answer(200, content=b'{"status":"caf\xe9"}'), Verdict.SETTLED),
         (Answer(200, content=b"x" * ANSWER_BYTES), Verdict.ALONE),
         (Answer(400), Verdict.ALONE),
         (Answer(422), Verdict.ALONE),

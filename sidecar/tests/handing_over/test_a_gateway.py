@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from floe_sidecar import parcels, tokens
@@ -256,6 +256,7 @@ def test_what_is_encoded_is_decoded_as_the_same_events_of_the_source(events: lis
 
 
 @given(st.binary())
+@example(b"\x91\x93\xa1\x80\x00\x80")  # a text that is no UTF-8
 def test_no_bytes_make_the_decoder_fail_otherwise_than_by_refusing(content: bytes) -> None:
     with suppress(ParcelsRefusedError):
         assert isinstance(parcels.decode(content, "sales", now=1.0), list)

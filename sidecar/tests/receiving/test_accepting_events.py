@@ -147,7 +147,8 @@ async def test_a_batch_keeps_the_bytes_and_the_order_of_its_events(
 
 
 @pytest.mark.parametrize(
-    ("content", "status"), [(b"{}", 400), (b"[", 400), (b"[1,2,3]", 413), (b"[1]", 200), (b"[]", 200)]
+    ("content", "status"),
+    [(b"{}", 400), (b"[", 400), (b'{"\xff":[1]}', 400), (b"[1,2,3]", 413), (b"[1]", 200), (b"[]", 200)],
 )
 async def test_a_batch_that_is_none_is_refused_as_a_whole(tmp_path: Path, content: bytes, status: int) -> None:
     async with relay(tmp_path, batch_max_events=2) as sidecar:
