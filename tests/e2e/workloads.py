@@ -83,23 +83,28 @@ def run_job(client: KubernetesClient, manifest: Manifest, timeout_seconds: float
     Raises:
         TimeoutError: It has not ended in time; the message has what its pod says.
     """
-    name, namespace = manifest["metadata"]["name"], manifest["metadata"]["namespace"]
     client.create(manifest)
-    deadline = time.monotonic() + timeout_seconds
-    while not _has_ended(client.get("Job", name, namespace, api_version="batch/v1")):
-        if time.monotonic() > deadline:
-            statuses = [pod["status"] for pod in client.pods(namespace, label=f"job-name={name}")]
-            raise TimeoutError(f"job {name} has not ended after {timeout_seconds:g} s: {statuses}")
-        time.sleep(_POLL_SECONDS)
-    (pod,) = client.pods(namespace, label=f"job-name={name}")
+    _ended(client, manifest, timeout_seconds)
+    metadata = manifest["metadata"]
+    (pod,) = client.pods(metadata["namespace"], label=f"job-name={metadata['name']}")
     return pod
 
 
 def condition(client: KubernetesClient, manifest: Manifest) -> str:
-    """How a Job ended: `Complete` or `Failed`."""
-    metadata = manifest["metadata"]
-    stored = client.get("Job", metadata["name"], metadata["namespace"], api_version="batch/v1")
-    return next(kind for one in stored["status"]["conditions"] if (kind := str(one["type"])) in _ENDS)
+    """How a Job ended: `Complete` or `Failed`; its controller says so some time after its pod's end."""
+    conditions = _ended(client, manifest, RUN_SECONDS)["status"]["conditions"]
+    return next(kind for one in conditions if (kind := str(one["type"])) in _ENDS)
+
+
+def _ended(client: KubernetesClient, manifest: Manifest, timeout_seconds: float) -> Manifest:
+    name, namespace = manifest["metadata"]["name"], manifest["metadata"]["namespace"]
+    deadline = time.monotonic() + timeout_seconds
+    while not _has_ended(found := client.get("Job", name, namespace, api_version="batch/v1")):
+        if time.monotonic() > deadline:
+            statuses = [pod["status"] for pod in client.pods(namespace, label=f"job-name={name}")]
+            raise TimeoutError(f"job {name} has not ended after {timeout_seconds:g} s: {statuses}")
+        time.sleep(_POLL_SECONDS)
+    return found
 
 
 def end_of(pod: Manifest, container: str) -> Manifest:
