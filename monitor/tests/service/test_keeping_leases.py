@@ -14,13 +14,13 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from floe_core.manifest.models import Monitoring
-from floe_core.plugin_interfaces.alert_channel import AlertKind
+from floe_core.plugin_interfaces.alert_channel import AlertKind, ViolationType
 from floe_core.telemetry import init_telemetry
 from floe_monitor.contracts.model import Contract
 from floe_monitor.schedule.loop import Schedule
 from floe_monitor.service.keeper import Keeper
 from floe_monitor.service.metrics import MonitorMetrics
-from floe_monitor.service.roster import Roster
+from floe_monitor.service.roster import Roster, WatchedElsewhereError
 from floe_monitor.service.runner import Runner
 from floe_monitor.store.leases import hold
 from floe_monitor.store.records import CheckRun
@@ -144,3 +144,25 @@ async def test_a_contract_that_could_not_be_given_back_keeps_its_episode(engine:
         await until(lambda: kept.recent(len(kept.runs) - before) == names(contracts))
     told = [step.told for run in kept.runs for step in run.steps if step.told is not None]
     assert told == [AlertKind.OPENED] * 2
+
+
+async def test_a_check_that_is_asked_for_is_refused_if_its_contract_goes_to_another_replica_meanwhile(
+    engine: AsyncEngine,
+) -> None:
+    answer = threading.Event()
+
+    def hang() -> list[tuple[object, ...]]:
+        answer.wait(20)
+        return [(NOW, NOW)]
+
+    kept, [watched] = Kept(engine, ToldCompute(rows=hang)), stale(1)
+    await kept.roster.take([watched])
+    await kept.keeper.once()
+    async with kept.scheduling():
+        await until(lambda: kept.schedule.running == 1)
+        asked = asyncio.create_task(kept.roster.run_now(str(watched.id), ViolationType.FRESHNESS))
+        await asyncio.sleep(0)  # it waits for the run that goes on
+        await kept.roster.hold({})
+        answer.set()
+        with pytest.raises(WatchedElsewhereError):
+            await asyncio.wait_for(asked, 20)

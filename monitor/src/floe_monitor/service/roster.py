@@ -178,9 +178,18 @@ class Roster:
                 f"{contract} promises nothing that the check {check.value} compares.", remedy="Ask for another check."
             )
         key = key_of(known.id, check)
+        elsewhere = WatchedElsewhereError(
+            f"Another replica watches {contract}.", remedy="Ask again: requests go round."
+        )
         if known.id not in self._contracts:
-            raise WatchedElsewhereError(f"Another replica watches {contract}.", remedy="Ask again: requests go round.")
-        return await self._schedule.run_now(key, lambda at: self._runner.run(watch, self._targets[key], at))
+            raise elsewhere
+
+        async def run(at: datetime) -> CheckRun:
+            if (target := self._targets.get(key)) is None:
+                raise elsewhere  # it was given up while a run of it was waited for
+            return await self._runner.run(watch, target, at)
+
+        return await self._schedule.run_now(key, run)
 
     async def _follow(self) -> None:
         wanted = {contract: known for contract, known in self._known.items() if str(contract) in self._fences}
