@@ -13,11 +13,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from floe_sidecar import batches
+from floe_sidecar.dead_letters import buried
 from floe_sidecar.destinations import Destination, TakesBatches
 from floe_sidecar.lanes import Lane, Lanes, Wanted
 from floe_sidecar.logs import log
 from floe_sidecar.metrics import Clock, Outgoing
-from floe_sidecar.records import DeadLetter, Queued
+from floe_sidecar.records import Queued
 from floe_sidecar.retries import Answer, Backoff, Breaker, Meaning, meaning, retry_after_seconds
 from floe_sidecar.settlements import Settlements
 from floe_sidecar.spool import Spool
@@ -346,16 +347,7 @@ class Delivery:
 
     def _bury(self, lane: Lane, event: Queued, reason: str, detail: str) -> None:
         """Makes a dead letter of the event; its run goes on with the next one."""
-        self._metrics.dead.add(value=reason)
-        log(
-            logging.ERROR,
-            "an event became a dead letter",
-            run=event.run,
-            sequence=event.sequence,
-            reason=reason,
-            detail=detail[:_DETAIL_CHARACTERS],
-        )
-        self._writer.settle([], [(DeadLetter(event.sequence, reason, detail), event.digest)])
+        self._writer.settle([], buried([event], reason, detail, self._metrics))
         self._lanes.passed(lane)
 
     def _ended(self, task: asyncio.Task[None]) -> None:

@@ -17,9 +17,10 @@ from urllib.parse import urljoin, urlsplit
 from floe_sidecar import parcels
 from floe_sidecar.client import Client
 from floe_sidecar.credentials import ApiKey
+from floe_sidecar.dead_letters import buried
 from floe_sidecar.logs import log
 from floe_sidecar.metrics import Clock, Metrics
-from floe_sidecar.records import DeadLetter, Queued
+from floe_sidecar.records import Queued
 from floe_sidecar.redaction import MARK
 from floe_sidecar.retries import Answer
 from floe_sidecar.roads import Road
@@ -108,7 +109,8 @@ class Handover:
         sent = [event.sequence for event in batch if event.body is not None]
         damaged = [event for event in batch if event.body is None]
         self._metrics.handed_over.add(len(sent))
-        self._settle(sent, damaged, "damaged", "what was stored is not what was received")
+        why = "what was stored is not what was received"
+        self._writer.settle(sent, buried(damaged, "damaged", why, self._metrics))
 
     def _too_large(self, batch: Sequence[Queued], answer: Answer) -> None:
         """Finds the event that the gateway's bounds exclude; it waits for nobody, or nothing behind it would go."""
@@ -116,20 +118,8 @@ class Handover:
             self._most_events = len(batch) // 2
             return
         self._cursor = batch[-1].sequence
-        self._settle([], batch, f"status_{answer.status}", f"the gateway: {answer.detail[:_DETAIL_CHARACTERS]}")
-
-    def _settle(self, sent: Sequence[int], dead: Sequence[Queued], reason: str, detail: str) -> None:
-        for event in dead:
-            self._metrics.dead.add(value=reason)
-            log(
-                logging.ERROR,
-                "an event became a dead letter",
-                run=event.run,
-                sequence=event.sequence,
-                reason=reason,
-                detail=detail,
-            )
-        self._writer.settle(sent, [(DeadLetter(event.sequence, reason, detail), event.digest) for event in dead])
+        detail = f"the gateway: {answer.detail[:_DETAIL_CHARACTERS]}"
+        self._writer.settle([], buried(batch, f"status_{answer.status}", detail, self._metrics))
 
     def _failed(self, answer: Answer) -> None:
         failure = f"{answer.status or 'no answer'}: {answer.detail[:_DETAIL_CHARACTERS]}".rstrip(": ")
