@@ -2,6 +2,8 @@
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test lint format bench fuzz e2e cluster-up cluster-down audit lock docs clean
 BIN := .venv/bin
+# Programs that tests start compile their modules once, not at each start.
+unexport PYTHONDONTWRITEBYTECODE
 
 help: ## lists the commands
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
