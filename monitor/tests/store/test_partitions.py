@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from floe_monitor.store.partitions import PARTITIONED, Month, drop_expired, is_partition, make_ahead, partitions
+from floe_monitor.store.aggregates import aggregate_days
+from floe_monitor.store.partitions import PARTITIONED, Month, _make, drop_expired, is_partition, make_ahead, partitions
 from floe_monitor.store.results import record
-from floe_monitor.store.tables import CheckResult, Violation
-from monitor.tests.builders import check_run, outcome
+from floe_monitor.store.tables import CheckResult, DailyAggregate, Violation
+from monitor.tests.builders import check_run, outcome, until
 
 pytestmark = pytest.mark.requirement("FR-002")
 RESULTS, VIOLATIONS = PARTITIONED
@@ -52,6 +53,23 @@ async def test_this_month_and_the_next_ones_are_made_once(engine: AsyncEngine) -
 async def test_replicas_that_make_partitions_at_once_do_not_hinder_each_other(engine: AsyncEngine) -> None:
     made = await asyncio.gather(*(make_ahead(engine, MARCH) for _ in range(4)))
     assert sum(map(len, made)) == 6
+
+
+async def test_a_day_is_aggregated_as_a_whole_while_its_rows_move_to_a_new_partition(engine: AsyncEngine) -> None:
+    await record(engine, [check_run(at=MARCH)])
+
+    async def somebody_waits() -> bool:
+        async with engine.connect() as looking:
+            return bool(await looking.scalar(text("SELECT count(*) FROM pg_locks WHERE NOT granted")))
+
+    async with engine.begin() as moving:
+        await _make(moving, RESULTS, Month.of(MARCH))
+        aggregating = asyncio.create_task(aggregate_days(engine, MARCH, holds_for=timedelta(minutes=10)))
+        await until(somebody_waits)
+    await aggregating
+
+    async with engine.connect() as connection:
+        assert (await connection.scalars(select(DailyAggregate.total_checks))).all() == [1]
 
 
 async def test_results_go_to_their_months_partition(engine: AsyncEngine) -> None:

@@ -16,6 +16,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from floe_core.plugin_interfaces.alert_channel import ViolationSeverity, ViolationType
+from floe_monitor.store.partitions import PARTITIONED
 from floe_monitor.store.tables import DayToAggregate
 
 # A day's mark stays for so long after its end, so that results on their way are not missed.
@@ -141,6 +142,9 @@ async def _aggregate(connection: AsyncConnection, day: date, holds_for: timedelt
     start = datetime.combine(day, time(), UTC)
     # A JIT compilation costs more than such a query; values of every list are named so that an index is used.
     await connection.execute(text("SET LOCAL jit = off"))
+    # Rows move when their month's partition is made. A statement with a snapshot from before that and a plan from after
+    # it would find them in neither place; what begins under this lock has both from the same side.
+    await connection.execute(text(f"LOCK TABLE {', '.join(PARTITIONED)} IN ACCESS SHARE MODE"))
     await connection.execute(
         _AGGREGATE,
         {
