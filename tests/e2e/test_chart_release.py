@@ -4,6 +4,7 @@ import json
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -17,6 +18,7 @@ from tests.e2e.cluster.client import KubernetesClient, Manifest
 from tests.e2e.cluster.commands import run
 from tests.e2e.cluster.network_policies import network_policies
 from tests.e2e.cluster.node import Node
+from tests.e2e.helm import Values
 from tests.e2e.inventory import everything
 from tests.e2e.lineage_backend import LineageBackend, lineage_backend
 from tests.e2e.reachability import denied_by_default, open_from, standing_by
@@ -141,22 +143,21 @@ def test_a_digest_that_does_not_exist_costs_the_sidecar_alone_and_is_mended_by_a
 ) -> None:
     image = release.values["images"]["sidecar"]
     nowhere = image | {"digest": f"sha256:{'0' * 64}", "pullPolicy": "IfNotPresent"}
-    release.helm.upgrade(release.values | {"images": release.values["images"] | {"sidecar": nowhere}}, wait=False)
-    _wait_for_sidecar(release, client, node, home, f"{image['repository']}@{nowhere['digest']}")
+    with _upgraded(release, {"images": release.values["images"] | {"sidecar": nowhere}}):
+        _wait_for_sidecar(release, client, node, home, f"{image['repository']}@{nowhere['digest']}")
 
-    hangs = client.create(pod(home, spec={"containers": [python("app", "print('ran')")]}))
-    _wait_until_noticed(release, client)
-    alone = job(home, {"containers": [python("app", "print('ran')")]}, labels={})
-    ran = run_job(client, alone)
+        hangs = client.create(pod(home, spec={"containers": [python("app", "print('ran')")]}))
+        _wait_until_noticed(release, client)
+        alone = job(home, {"containers": [python("app", "print('ran')")]}, labels={})
+        ran = run_job(client, alone)
 
-    assert condition(client, alone) == "Complete"
-    assert "initContainers" not in ran["spec"]
-    assert "sidecar_does_not_start" in ran["metadata"]["annotations"]["floe.dev/injection"]
-    for replica in _replicas(release, client):
-        assert "floe_webhook_sidecar_starts 0.0" in _get(replica, "/metrics").text
-    assert "SidecarDoesNotStart" in _events(node, release, f"{release.helm.release}-webhook")
+        assert condition(client, alone) == "Complete"
+        assert "initContainers" not in ran["spec"]
+        assert "sidecar_does_not_start" in ran["metadata"]["annotations"]["floe.dev/injection"]
+        for replica in _replicas(release, client):
+            assert "floe_webhook_sidecar_starts 0.0" in _get(replica, "/metrics").text
+        _wait_for_event(node, release, f"{release.helm.release}-webhook", "SidecarDoesNotStart")
 
-    release.helm.upgrade(release.values)
     _wait_for_sidecar(release, client, node, home, f"{image['repository']}:{image['tag']}")
     mended = job(home, {"containers": [emitting("app", "mended")]}, labels={})
     pod_with_sidecar = run_job(client, mended)
@@ -252,6 +253,24 @@ def _wait_until_noticed(release: Release, client: KubernetesClient) -> None:
     deadline = time.monotonic() + NOTICED_SECONDS
     while any(_get(replica, "/readyz").json()["sidecar"]["starts"] for replica in _replicas(release, client)):
         assert time.monotonic() < deadline, f"not noticed within {NOTICED_SECONDS:g} s"
+        time.sleep(_POLL_SECONDS)
+
+
+@contextmanager
+def _upgraded(release: Release, changes: Values) -> Iterator[None]:
+    """The release with other values, which its pods may never get ready with; as it was when the block is left."""
+    release.helm.upgrade(release.values | changes, wait=False)
+    try:
+        yield
+    finally:
+        release.helm.upgrade(release.values)
+
+
+def _wait_for_event(node: Node, release: Release, name: str, reason: str) -> None:
+    """Returns when somebody has told of it; the leader does some time after it has noticed."""
+    deadline = time.monotonic() + NOTICED_SECONDS
+    while reason not in (found := _events(node, release, name)):
+        assert time.monotonic() < deadline, f"no Event {reason} within {NOTICED_SECONDS:g} s, only {found}"
         time.sleep(_POLL_SECONDS)
 
 

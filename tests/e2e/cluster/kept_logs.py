@@ -1,8 +1,9 @@
 """Logs of containers, kept beyond their pods: the kubelet deletes them with a pod, at once."""
 
+import os
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from io import BufferedReader
 from pathlib import Path
 
@@ -24,12 +25,13 @@ def kept_logs(source: Path, target: Path) -> Iterator[None]:
         found: dict[Path, BufferedReader] = {}
 
         def look() -> None:
-            for path in source.glob("*/*/*.log"):
-                if path not in found:
-                    try:
+            # Unlike glob this passes over a folder that is deleted meanwhile.
+            for folder, _, names in os.walk(source):
+                for path in [Path(folder, name) for name in names if name.endswith(".log")]:
+                    if path in found:
+                        continue
+                    with suppress(FileNotFoundError):  # deleted between the look and the opening
                         found[path] = opened.enter_context(path.open("rb"))
-                    except FileNotFoundError:
-                        continue  # deleted between the look and the opening
 
         def keep_looking() -> None:
             while not over.wait(_LOOK_SECONDS):
