@@ -205,6 +205,23 @@ async def test_a_day_stays_marked_for_a_while_after_its_end(engine: AsyncEngine)
         assert day_of(MIDNIGHT) in (await connection.scalars(select(DayToAggregate.day))).all()
 
 
+@pytest.mark.parametrize(
+    ("stored_after", "marked"),
+    [
+        pytest.param(timedelta(), [0], id="at once"),
+        pytest.param(timedelta(days=3), [-1, 0, 1], id="late, when the days beside it are aggregated already"),
+    ],
+)
+async def test_the_days_beside_a_results_own_are_marked_if_it_comes_late(
+    engine: AsyncEngine, stored_after: timedelta, marked: list[int]
+) -> None:
+    await record(engine, [check_run(at=NOW)], clock=lambda: NOW + stored_after)
+
+    async with engine.connect() as connection:
+        days = (await connection.scalars(select(DayToAggregate.day).order_by(DayToAggregate.day))).all()
+    assert days == [day_of(NOW) + timedelta(days=offset) for offset in marked]
+
+
 async def test_results_that_are_stored_while_their_day_is_aggregated_are_not_forgotten(engine: AsyncEngine) -> None:
     found = [one for minute in range(0, 40, 5) for one in pings(minute)]
     long_after = NOW + timedelta(days=30)

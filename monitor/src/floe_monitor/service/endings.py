@@ -4,7 +4,7 @@ A run that began under the contract's older form may still open an episode of a 
 has changed is looked at for a while.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -29,11 +29,12 @@ class Endings:
 
     engine: AsyncEngine
     linger: timedelta
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     _until: dict[ContractId, datetime] = field(default_factory=dict)
 
     def changed(self, contracts: Collection[ContractId]) -> None:
         """These contracts are new here, or have changed."""
-        self._until |= dict.fromkeys(contracts, datetime.now(UTC) + self.linger)
+        self._until |= dict.fromkeys(contracts, self.clock() + self.linger)
 
     async def end(self, held: Mapping[ContractId, Contract]) -> list[OpenEpisode]:
         """Closes episodes without a promise; returns those of contracts that this replica holds.
@@ -41,7 +42,7 @@ class Endings:
         Raises:
             SQLAlchemyError, OSError: The store is away.
         """
-        now = datetime.now(UTC)
+        now = self.clock()
         unwatched = await end_unwatched(self.engine, now)
         looked_at = [contract for contract in self._until if contract in held]
         episodes = await open_episodes(self.engine, looked_at)

@@ -8,7 +8,7 @@ platform team deploys with the monitor, and it is read anew whenever it changes,
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -84,6 +84,7 @@ class Registry:
     directory: tuple[Contract, ...] = ()
     channels: frozenset[str] = frozenset()
     problems: tuple[str, ...] = ()
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     _contracts: dict[tuple[str, str], tuple[int, Contract | None, str]] = field(default_factory=dict)
     _seen: int | None = None
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
@@ -106,7 +107,7 @@ class Registry:
                 "The monitor's directory holds it. Change the file there, or give this one another version.",
             )
             return Registered(held, is_new=False)
-        kept = await put(self.engine, contract.id, contract.document, text, datetime.now(UTC))
+        kept = await put(self.engine, contract.id, contract.document, text, self.clock())
         self._refuse_other(
             contract, kept.document, "A registered version never changes. Give the new one another `version`."
         )
@@ -132,7 +133,7 @@ class Registry:
             SQLAlchemyError, OSError: The store is away.
         """
         is_of_directory = self._of_directory(contract) is not None
-        if await remove(self.engine, contract, datetime.now(UTC), stays_watched=is_of_directory):
+        if await remove(self.engine, contract, self.clock(), stays_watched=is_of_directory):
             self._changed.set()
             return
         if is_of_directory:

@@ -1,7 +1,7 @@
 """Writes runs of checks: result, violations, episodes, outbox and SLA state of a run in one transaction."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
@@ -54,8 +54,15 @@ async def register(engine: AsyncEngine, contracts: Sequence[Contract], now: date
         await connection.execute(statement, rows)
 
 
-async def record(engine: AsyncEngine, runs: Sequence[CheckRun]) -> int:
+async def record(
+    engine: AsyncEngine, runs: Sequence[CheckRun], *, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+) -> int:
     """Stores runs in one transaction; a run that is stored already is left as it is.
+
+    Args:
+        engine: The store.
+        runs: In any order.
+        clock: Says which of their days are long over, and aggregated already.
 
     Returns:
         How many are not stored because another replica has taken their contract before they began.
@@ -64,7 +71,7 @@ async def record(engine: AsyncEngine, runs: Sequence[CheckRun]) -> int:
         valid = await valid_runs(connection, runs)
         stored = await _insert_results(connection, valid)
         fresh = [run for run in valid if run.id in stored]
-        await mark_days(connection, [run.checked_at for run in fresh], datetime.now(UTC))
+        await mark_days(connection, [run.checked_at for run in fresh], clock())
         told = await _store_steps(connection, fresh)
         alerts = [(run, alert) for run in fresh for alert in run.alerts if alert.episode_id in told]
         await _insert_all(
